@@ -1,0 +1,65 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let strict: [SwiftSetting] = [.swiftLanguageMode(.v6), .treatAllWarnings(as: .error)]
+
+// The rooms and what each may import. Programs never import each other: they meet in the database.
+let rooms: [Target] = [
+  room("Keccak"),
+  room("RLP"),
+  room("Ethereum", imports: ["Keccak", "RLP", "CSecp256k1"]),
+  room("ChainRPC", imports: ["Ethereum"]),
+  room("Postgres", imports: ["CPostgres"]),
+  room("Credits", imports: ["Ethereum"]),
+  room("Ledger", imports: ["Postgres", "Credits", "Ethereum"]),
+  room("Service"),
+]
+
+let foundation: [Target.Dependency] = [
+  "Keccak", "RLP", "Ethereum", "ChainRPC", "Postgres", "Credits", "Ledger", "Service",
+]
+
+let programs: [Target] = [
+  program("Indexer"),
+  program("Meter"),
+  program("Settler", also: ["CCrypto"]),
+  program("Auditor"),
+]
+
+let tests: [Target] = [
+  .target(name: "TestSupport", dependencies: foundation, path: "Tests/TestSupport", swiftSettings: strict),
+  test("Keccak"), test("RLP"), test("Ethereum"), test("ChainRPC"), test("Postgres"),
+  test("Credits"), test("Ledger"), test("Service"),
+  test("Indexer", of: ["Indexer"]), test("Meter", of: ["Meter"]),
+  test("Settler", of: ["Settler"]), test("Auditor", of: ["Auditor"]),
+  test("EndToEnd"),
+]
+
+let libraries: [Target] = [
+  .systemLibrary(name: "CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+  .systemLibrary(
+    name: "CSecp256k1", pkgConfig: "libsecp256k1", providers: [.apt(["libsecp256k1-dev"])]),
+  .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+]
+
+let package = Package(
+  name: "parallelix-credits",
+  products: ["Indexer", "Meter", "Settler", "Auditor"].map {
+    .executable(name: $0.lowercased(), targets: [$0])
+  },
+  targets: libraries + rooms + programs + tests
+)
+
+func room(_ name: String, imports: [Target.Dependency] = []) -> Target {
+  .target(name: name, dependencies: imports, swiftSettings: strict)
+}
+
+func program(_ name: String, also: [Target.Dependency] = []) -> Target {
+  .executableTarget(name: name, dependencies: foundation + also, swiftSettings: strict)
+}
+
+func test(_ name: String, of program: [Target.Dependency] = []) -> Target {
+  .testTarget(
+    name: "\(name)Tests", dependencies: foundation + program + ["TestSupport"],
+    swiftSettings: strict)
+}

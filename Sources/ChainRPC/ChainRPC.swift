@@ -1,0 +1,1 @@
+// ChainRPC: see CONTRIBUTING.md for what lives in this room.

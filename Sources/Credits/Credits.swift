@@ -1,0 +1,1 @@
+// Credits: see CONTRIBUTING.md for what lives in this room.

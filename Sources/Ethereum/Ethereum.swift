@@ -1,0 +1,1 @@
+// Ethereum: see CONTRIBUTING.md for what lives in this room.

@@ -1,0 +1,1 @@
+print("indexer: not built yet")

@@ -1,0 +1,1 @@
+// Keccak: see CONTRIBUTING.md for what lives in this room.

@@ -1,0 +1,1 @@
+// Ledger: see CONTRIBUTING.md for what lives in this room.

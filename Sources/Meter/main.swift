@@ -1,0 +1,1 @@
+print("meter: not built yet")

@@ -1,0 +1,1 @@
+// Postgres: see CONTRIBUTING.md for what lives in this room.

@@ -1,0 +1,1 @@
+// RLP: see CONTRIBUTING.md for what lives in this room.

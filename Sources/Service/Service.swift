@@ -1,0 +1,1 @@
+// Service: see CONTRIBUTING.md for what lives in this room.

@@ -1,0 +1,1 @@
+print("settler: not built yet")

@@ -1,0 +1,1 @@
+// Shared by the test targets: a database, a chain, a Python helper.
