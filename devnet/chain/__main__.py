@@ -1,7 +1,6 @@
 """Starts the chain, deploys token and vault, says so in one line of JSON, and serves."""
 
 import argparse
-import ctypes
 import json
 import os
 import signal
@@ -21,17 +20,17 @@ from .server import Server
 ETHER = 10**18
 PRLX = 10**18
 ETHER_EACH = 10_000
-PRLX_OF_USER = 100_000
+PRLX_OF_USER = 10_000
+MAX_EXTRA_USERS = 5_000  # half the supply
 PRLX_OF_SETTLER = 1_000_000  # for the `transfer` method, where it is the settlement wallet
 TAX_BASIS_POINTS = 500
 SETUP_FEE = 1_000 * 10**9  # wei a gas, above any base fee that handing out tokens can make
-PR_SET_PDEATHSIG = 1
+PARENT_CHECK_SECONDS = 0.5
 
 
 def main() -> int:
     options = _options()
-    if options.die_with_parent:
-        _die_with_parent()
+    parent = os.getppid()
     accounts = dev_accounts(options.accounts)
     chain = Blockchain(
         options.chain_id,
@@ -53,6 +52,8 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     threading.Thread(target=server.serve_forever, daemon=True).start()
+    if options.die_with_parent:
+        threading.Thread(target=_watch_parent, args=(parent, stop), daemon=True).start()
     host, port = server.server_address[:2]
     ready = {
         "rpc_url": f"http://{host}:{port}",
@@ -120,13 +121,12 @@ def _send(chain: Blockchain, sender: DevAccount, to: bytes, data: bytes, gas: in
     return to or generate_contract_address(sender.address, nonce)
 
 
-def _die_with_parent() -> None:
-    """Asks Linux for a SIGTERM when the parent ends, prctl(2)."""
-    parent = os.getppid()
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    # It may have ended before the call.
-    if os.getppid() != parent:
-        sys.exit(0)
+def _watch_parent(parent: int, stop: threading.Event) -> None:
+    # Not prctl(PR_SET_PDEATHSIG): that fires when the *thread* that started us ends, and tests
+    # start us from threads of a pool.
+    while os.getppid() == parent:
+        stop.wait(PARENT_CHECK_SECONDS)
+    stop.set()
 
 
 def _options() -> argparse.Namespace:
@@ -135,13 +135,16 @@ def _options() -> argparse.Namespace:
     add("--port", type=int, default=0, help="TCP port; 0, the default, takes any free one")
     add("--host", choices=["127.0.0.1"], default="127.0.0.1", help="loopback only")
     add("--chain-id", type=int, default=31337, help="default 31337")
-    add("--accounts", type=_count, default=0, metavar="N", help="extra funded users")
-    add("--block-time", type=_seconds, metavar="S", help="mine every S seconds, not per transaction")
-    add("--finality-lag", type=_count, default=2, metavar="N", help="finalized = head - N; default 2")
+    add("--accounts", type=_count, default=0, metavar="N", help="extra funded users, up to 5000")
+    add("--block-time", type=_seconds, metavar="S", help="mine by the clock, not per transaction")
+    add("--finality-lag", type=_count, default=2, metavar="N", help="finalized = head - N (2)")
     add("--max-log-range", type=_count, metavar="N", help="most blocks of one eth_getLogs")
     add("--max-log-results", type=_count, metavar="N", help="most logs of one eth_getLogs")
     add("--die-with-parent", action="store_true", help="end when the process that started it ends")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.accounts > MAX_EXTRA_USERS:
+        parser.error(f"--accounts {options.accounts}: at most {MAX_EXTRA_USERS}")
+    return options
 
 
 def _count(text: str) -> int:

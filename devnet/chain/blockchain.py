@@ -174,9 +174,14 @@ class Blockchain:
         When it fails with all the gas there is, that computation is returned with 0.
         """
         high = min(call.gas or TRANSACTION_GAS_CAP, TRANSACTION_GAS_CAP)
+        if call.gas_price:
+            available = self.state_at(block).get_balance(call.sender) - call.value
+            high = min(high, max(available, 0) // call.gas_price)
         computation, used = self._execute(block, call, high)
         if computation.is_error:
             return 0, computation
+        if not call.data and call.to and not self.state_at(block).get_code(call.to):
+            return used, computation
         low = used - 1
         # A call's callee gets 63/64 of what is left (EIP-150): the first guess allows for that.
         guess = (used + computation.get_gas_refund() + 2_300) * 64 // 63
@@ -228,8 +233,6 @@ class Blockchain:
     def send(self, raw: bytes) -> bytes:
         """Takes a raw transaction into the mempool, mines when automine is on; its hash."""
         transaction = decode(raw, self.chain_id, GAS_LIMIT, next(self._arrivals))
-        if transaction.hash in self._mined_in:
-            raise server_error("already known")
         state = self.state_at(self.head)
         self.mempool.add(
             transaction, state.get_nonce(transaction.sender), state.get_balance(transaction.sender)

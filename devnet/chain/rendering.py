@@ -1,6 +1,8 @@
 """Blocks, transactions, receipts and logs as geth renders them in JSON."""
 
-from eth_utils import to_checksum_address
+from collections.abc import Callable
+
+from eth.rlp.logs import Log
 
 from .blockchain import Block
 from .transactions import Transaction
@@ -16,10 +18,6 @@ def data(value: bytes) -> str:
 
 def address(value: bytes) -> str:
     return "0x" + value.hex()
-
-
-def checksum(value: bytes) -> str:
-    return to_checksum_address(value)
 
 
 def bloom(value: int) -> str:
@@ -61,7 +59,9 @@ def block(it: Block, full: bool) -> dict:
     }
 
 
-def pending_block(parent: Block, base_fee: int, transactions: list[Transaction], full: bool) -> dict:
+def pending_block(
+    parent: Block, base_fee: int, transactions: list[Transaction], full: bool
+) -> dict:
     """The block that would come next: what is not known before it is mined is null."""
     rendered = block(parent, False)
     unknown = ("hash", "nonce", "miner", "stateRoot", "receiptsRoot", "transactionsRoot", "mixHash")
@@ -148,7 +148,8 @@ def receipt(it: Block, index: int) -> dict:
     }
 
 
-def logs(it: Block, index: int) -> list[dict]:
+def logs(it: Block, index: int, wanted: Callable[[Log], bool] = lambda _: True) -> list[dict]:
+    """The wanted logs of one transaction; `logIndex` counts all of the block's."""
     first = it.first_log_index(index)
     return [
         {
@@ -164,4 +165,5 @@ def logs(it: Block, index: int) -> list[dict]:
             "removed": False,
         }
         for position, log in enumerate(it.receipts[index].logs)
+        if wanted(log)
     ]

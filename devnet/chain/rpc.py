@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import rlp
-from eth.vm.forks.prague.receipts import PragueReceiptBuilder  # noqa: F401  (encodes receipts)
+from eth.rlp.logs import Log
 from eth_abi import decode as abi_decode
 
 from . import rendering as render
-from .blockchain import GAS_LIMIT, Block, Blockchain, Call
+from .blockchain import Block, Blockchain, Call
 from .errors import (
     INTERNAL,
     INVALID_REQUEST,
@@ -125,8 +125,7 @@ class RPC:
         if tag == "pending":
             head = self.chain.head
             fee = self.chain.next_base_fee(head)
-            waiting = [t for t in self.chain.mempool if t.tip(fee) >= 0]
-            return render.pending_block(head, fee, waiting, full)
+            return render.pending_block(head, fee, list(self.chain.mempool), full)
         block = self._block_by_tag(tag)
         return render.block(block, full) if block else None
 
@@ -135,6 +134,8 @@ class RPC:
         return render.block(block, _boolean(full)) if block else None
 
     def eth_getBlockTransactionCountByNumber(self, tag: Any) -> str | None:
+        if tag == "pending":
+            return render.quantity(len(self.chain.mempool))
         block = self._block_by_tag(tag)
         return render.quantity(len(block.transactions)) if block else None
 
@@ -188,9 +189,7 @@ class RPC:
             if not block.header.bloom:
                 continue
             for index in range(len(block.receipts)):
-                found += [
-                    log for log in render.logs(block, index) if _matches(log, addresses, topics)
-                ]
+                found += render.logs(block, index, lambda log: _matches(log, addresses, topics))
             most = self.limits.log_results
             if most is not None and len(found) > most and len(blocks) > 1:
                 # The wording of a well-known provider, with the range that would have fitted.
@@ -213,7 +212,7 @@ class RPC:
             if block is None:
                 raise server_error("unknown block")
             return [block]
-        first = self._log_bound(start, 0 if start == "earliest" else self.chain.head.number)
+        first = self._log_bound(start, self.chain.head.number)
         last = self._log_bound(end, self.chain.head.number)
         if first > last:
             raise invalid_params("invalid block range params")
@@ -496,39 +495,39 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def _addresses(value: Any) -> frozenset[str] | None:
+def _addresses(value: Any) -> frozenset[bytes] | None:
     if value is None:
         return None
     values = value if isinstance(value, list) else [value]
-    return frozenset(render.address(_address(one)) for one in values) or None
+    return frozenset(_address(one) for one in values) or None
 
 
-def _topics(value: Any) -> list[frozenset[str] | None]:
+def _topics(value: Any) -> list[frozenset[int] | None]:
     if value is None:
         return []
     if not isinstance(value, list) or len(value) > 4:
         raise invalid_params("exceed max topics")
-    topics: list[frozenset[str] | None] = []
+    topics: list[frozenset[int] | None] = []
     for position in value:
         alternatives = position if isinstance(position, list) else [position]
         # A null, also among alternatives, matches every topic.
         if not alternatives or None in alternatives:
             topics.append(None)
         else:
-            topics.append(frozenset(render.data(_hash32(one)) for one in alternatives))
+            topics.append(frozenset(int.from_bytes(_hash32(one), "big") for one in alternatives))
     return topics
 
 
 def _matches(
-    log: dict, addresses: frozenset[str] | None, topics: list[frozenset[str] | None]
+    log: Log, addresses: frozenset[bytes] | None, topics: list[frozenset[int] | None]
 ) -> bool:
-    if addresses is not None and log["address"] not in addresses:
+    if addresses is not None and log.address not in addresses:
         return False
-    if len(topics) > len(log["topics"]):
+    if len(topics) > len(log.topics):
         return False
     return all(
         wanted is None or topic in wanted
-        for wanted, topic in zip(topics, log["topics"], strict=False)
+        for wanted, topic in zip(topics, log.topics, strict=False)
     )
 
 

@@ -10,6 +10,9 @@ from .rpc import RPC
 
 MAX_BODY = 5 * 1024 * 1024  # geth's limit
 IDLE_SECONDS = 300
+# py-evm raises Python's recursion limit for nested calls; the C stack of a thread must hold what
+# that permits, or JSON nested 10,000 deep ends the process. Only touched pages are real memory.
+STACK_BYTES = 64 * 1024 * 1024
 
 
 class BodyError(Exception):
@@ -88,6 +91,7 @@ class Server(ThreadingHTTPServer):
     request_queue_size = 128
 
     def __init__(self, host: str, port: int, rpc: RPC) -> None:
+        threading.stack_size(STACK_BYTES)
         super().__init__((host, port), Handler)
         self.rpc = rpc
         # One lock: py-evm and the chain's books are not made for threads.
@@ -95,7 +99,7 @@ class Server(ThreadingHTTPServer):
 
     def answer(self, body: bytes) -> bytes:
         try:
-            request = json.loads(body)
+            request = json.loads(body, parse_constant=_refuse_constant)
         except (ValueError, RecursionError):
             return _parse_error("parse error")
         with self.lock:
@@ -110,6 +114,10 @@ class Server(ThreadingHTTPServer):
         # A client that hangs up or times out is its own affair.
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
 
 
 def _parse_error(message: str) -> bytes:

@@ -80,7 +80,9 @@ def deposit(amount: uint256):
     @notice Credits what really arrived: $PRLX may tax a transfer, so the balance decides.
     """
     before: uint256 = staticcall token.balanceOf(self)
-    assert extcall token.transferFrom(msg.sender, self, amount, default_return_value=True), "transfer failed"
+    assert extcall token.transferFrom(
+        msg.sender, self, amount, default_return_value=True
+    ), "transfer failed"
     received: uint256 = staticcall token.balanceOf(self) - before
     assert received > 0, "nothing received"
 
@@ -126,7 +128,9 @@ def charge(users: DynArray[address, BATCH], spent: DynArray[uint256, BATCH]):
             if take > 0:
                 total = unsafe_add(total, take)
                 assert total <= LOW, "charged too large"
-                self.accounts[user] = unsafe_add(unsafe_sub(account, take), unsafe_mul(take, CHARGED_ONE))
+                self.accounts[user] = unsafe_add(
+                    unsafe_sub(account, take), unsafe_mul(take, CHARGED_ONE)
+                )
                 collected = unsafe_add(collected, take)
                 log Charged(user=user, amount=take, total=total)
     self.pool += collected
@@ -152,4 +156,6 @@ def pay(payees: DynArray[address, BATCH], paid: DynArray[uint256, BATCH]):
             self.pool = unsafe_sub(available, delta)
             self.paidTotal[payee] = paid[i]
             log Paid(payee=payee, amount=delta, total=paid[i])
-            assert extcall token.transfer(payee, delta, default_return_value=True), "transfer failed"
+            assert extcall token.transfer(
+                payee, delta, default_return_value=True
+            ), "transfer failed"

@@ -84,7 +84,9 @@ class Devnet:
 
     # Contracts
 
-    def transact(self, sender: Any, to: str, signature: str, *arguments: Any, gas=1_000_000) -> dict:
+    def transact(
+        self, sender: Any, to: str, signature: str, *arguments: Any, gas: int = 1_000_000
+    ) -> dict:
         """Sends a contract call whatever becomes of it; the receipt."""
         data = call_data(signature, *arguments)
         return self.receipt(self.send(sender, to=to, data=data, gas=gas))

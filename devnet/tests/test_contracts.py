@@ -1,7 +1,7 @@
 """The rules of token and vault, each on the real EVM."""
 
 import pytest
-from helpers import PRLX, Devnet, events
+from helpers import PRLX, Devnet, call_data, events
 
 DEPOSIT = "Deposit(address,uint256)"
 WITHDRAW = "Withdraw(address,uint256)"
@@ -253,8 +253,6 @@ def test_batches_of_200_stay_within_the_measured_gas(start_devnet, capsys):
     users = [devnet.account("user", index) for index in range(200)]
     addresses = [user.address for user in users]
     devnet.rpc("evm_setAutomine", False)
-    from helpers import call_data
-
     amount = 1_000 * PRLX
     approve = call_data("approve(address,uint256)", devnet.vault, amount)
     for user in users:
