@@ -142,6 +142,9 @@ def test_receipts_and_transactions_rebuild_the_roots(devnet):
             "eth_getTransactionByHash", receipt["transactionHash"]
         )
     assert bloom == int(block["logsBloom"], 16)
+    logs = [log for receipt in receipts for log in receipt["logs"]]
+    assert [int(log["logIndex"], 16) for log in logs] == [0, 1]
+    assert devnet.rpc("eth_getLogs", {"blockHash": block["hash"]}) == logs
     assert sum(int(r["gasUsed"], 16) for r in receipts) == int(block["gasUsed"], 16)
 
 
