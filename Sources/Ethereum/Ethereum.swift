@@ -1,1 +1,0 @@
-// Ethereum: see CONTRIBUTING.md for what lives in this room.

@@ -1,1 +1,0 @@
-// Keccak: see CONTRIBUTING.md for what lives in this room.
