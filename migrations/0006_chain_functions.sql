@@ -60,6 +60,10 @@ BEGIN
 END
 $$;
 
+-- What a journal entry of a block refers to. With the vault: two vaults may have events in one block.
+CREATE FUNCTION _reference(p_vault bytea, p_block_hash bytea) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$ SELECT encode(p_vault, 'hex') || '/' || encode(p_block_hash, 'hex') $$;
+
 CREATE FUNCTION set_head(p_chain bigint, p_vault bytea, p_head bigint, p_head_at timestamptz, p_quorum text) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = credits, pg_temp AS $$
 BEGIN
@@ -200,7 +204,7 @@ BEGIN
     WHERE chain_id = p_chain AND vault = p_vault AND block_number <= p_to AND status = 'pending' AND kind = 'withdraw' AND proven
     GROUP BY block_number, block_hash ORDER BY block_number
   LOOP
-    PERFORM _post('withdrawal_seen', encode(mined.block_hash, 'hex') || '@' || pg_current_xact_id(),
+    PERFORM _post('withdrawal_seen', _reference(p_vault, mined.block_hash) || '@' || pg_current_xact_id(),
       ARRAY['users', 'withdrawals_in_flight'], ARRAY[mined.amount, -mined.amount]);
   END LOOP;
   WITH counted AS (
@@ -228,7 +232,7 @@ BEGIN
     WHERE chain_id = p_chain AND vault = p_vault AND block_number <= p_to AND status = 'applied'
     GROUP BY block_number, block_hash ORDER BY block_number
   LOOP
-    PERFORM _post('withdrawal_final', encode(mined.block_hash, 'hex'),
+    PERFORM _post('withdrawal_final', _reference(p_vault, mined.block_hash),
       ARRAY['withdrawals_in_flight', 'vault'], ARRAY[mined.amount, -mined.amount]);
   END LOOP;
   UPDATE chain_event SET status = 'final', status_at = now()
@@ -254,7 +258,7 @@ BEGIN
     WHERE chain_id = p_chain AND vault = p_vault AND block_number <= p_to AND status = 'pending' AND kind = 'deposit'
     GROUP BY block_number, block_hash ORDER BY block_number
   LOOP
-    PERFORM _post('deposit', encode(mined.block_hash, 'hex'), ARRAY['vault', 'users'], ARRAY[mined.amount, -mined.amount]);
+    PERFORM _post('deposit', _reference(p_vault, mined.block_hash), ARRAY['vault', 'users'], ARRAY[mined.amount, -mined.amount]);
   END LOOP;
   WITH done AS (
     UPDATE chain_event SET status = 'final', status_at = now()
@@ -288,7 +292,7 @@ BEGIN
     WHERE chain_id = p_chain AND vault = p_vault AND block_number <= p_to AND status = 'pending' AND kind = 'charged'
     GROUP BY block_number, block_hash ORDER BY block_number
   LOOP
-    PERFORM _post('charged', encode(mined.block_hash, 'hex'), ARRAY['pool', 'vault'], ARRAY[mined.amount, -mined.amount]);
+    PERFORM _post('charged', _reference(p_vault, mined.block_hash), ARRAY['pool', 'vault'], ARRAY[mined.amount, -mined.amount]);
   END LOOP;
   WITH done AS (
     UPDATE chain_event SET status = 'final', status_at = now()
@@ -313,6 +317,12 @@ DECLARE
   current_block bytea;
   lines numeric[];
 BEGIN
+  IF NOT EXISTS (SELECT FROM chain_event
+      WHERE chain_id = p_chain AND vault = p_vault AND block_number <= p_to AND status = 'pending' AND kind = 'paid') THEN
+    RETURN;
+  END IF;
+  -- What is owed is read before and after: epoch_tally() must not accrue in between.
+  LOCK TABLE payee IN SHARE ROW EXCLUSIVE MODE;
   FOR event IN
     SELECT event_id, account, amount, block_hash FROM chain_event
     WHERE chain_id = p_chain AND vault = p_vault AND block_number <= p_to AND status = 'pending' AND kind = 'paid'
@@ -320,7 +330,7 @@ BEGIN
   LOOP
     IF current_block IS DISTINCT FROM event.block_hash THEN
       IF current_block IS NOT NULL THEN
-        PERFORM _post('paid', encode(current_block, 'hex'), ARRAY['operators', 'infrastructure', 'treasury', 'pool'], lines);
+        PERFORM _post('paid', _reference(p_vault, current_block), ARRAY['operators', 'infrastructure', 'treasury', 'pool'], lines);
       END IF;
       current_block := event.block_hash;
       lines := ARRAY[0, 0, 0, 0];
@@ -334,7 +344,7 @@ BEGIN
     UPDATE chain_event SET status = 'final', status_at = now() WHERE event_id = event.event_id;
   END LOOP;
   IF current_block IS NOT NULL THEN
-    PERFORM _post('paid', encode(current_block, 'hex'), ARRAY['operators', 'infrastructure', 'treasury', 'pool'], lines);
+    PERFORM _post('paid', _reference(p_vault, current_block), ARRAY['operators', 'infrastructure', 'treasury', 'pool'], lines);
   END IF;
 END
 $$;
@@ -353,6 +363,10 @@ BEGIN
       AND status IN ('pending', 'applied')) THEN
     RETURN stands_at;
   END IF;
+  -- All balances at once, in their order: the steps below each lock their own, and a batch of debits must never hold one of
+  -- them while it waits for another.
+  PERFORM 1 FROM balance WHERE account IN (SELECT e.account FROM chain_event e WHERE e.chain_id = p_chain AND e.vault = p_vault
+      AND e.block_number <= stands_at AND e.status IN ('pending', 'applied') AND e.kind <> 'paid') ORDER BY account FOR NO KEY UPDATE;
   PERFORM withdraw(p_chain, p_vault, stands_at);
   PERFORM _finalize_withdrawals(p_chain, p_vault, stands_at);
   changed := deposit(p_chain, p_vault, stands_at) || charged(p_chain, p_vault, stands_at);
@@ -385,7 +399,7 @@ BEGIN
     WHERE chain_id = p_chain AND vault = p_vault AND block_number >= p_from AND status = 'applied'
     GROUP BY block_number, block_hash ORDER BY block_number DESC
   LOOP
-    PERFORM _post('withdrawal_orphaned', encode(mined.block_hash, 'hex') || '@' || pg_current_xact_id(),
+    PERFORM _post('withdrawal_orphaned', _reference(p_vault, mined.block_hash) || '@' || pg_current_xact_id(),
       ARRAY['withdrawals_in_flight', 'users'], ARRAY[mined.amount, -mined.amount]);
   END LOOP;
   WITH before AS (

@@ -286,6 +286,8 @@ BEGIN
     UNION ALL SELECT p_epoch, s.treasury_wallet, 'treasury', parts[2] WHERE parts[2] <> 0
     UNION ALL SELECT p_epoch, s.infrastructure_wallet, 'infrastructure', parts[3] WHERE parts[3] <> 0;
 
+  -- As in paid(): nothing may be paid between the two sums.
+  LOCK TABLE payee IN SHARE ROW EXCLUSIVE MODE;
   SELECT coalesce(sum(p.operators), 0) AS o, coalesce(sum(p.infrastructure), 0) AS i, coalesce(sum(p.treasury), 0) AS t INTO before FROM payable p;
   INSERT INTO payee AS p (payee, operator, infrastructure, treasury)
     SELECT a.payee, coalesce(sum(a.amount) FILTER (WHERE a.role = 'operator'), 0),
