@@ -10,7 +10,7 @@ SET LOCAL search_path = credits, public, pg_temp;
 -- The account this transaction may see; null when none is set, and then no row is visible.
 CREATE FUNCTION viewer() RETURNS bytea
 LANGUAGE sql STABLE PARALLEL SAFE AS $$
-  SELECT parse_address(nullif(current_setting('credits.account', true), ''))
+  SELECT credits.parse_address(nullif(current_setting('credits.account', true), ''))
 $$;
 
 DO $$
