@@ -1,0 +1,180 @@
+import Ethereum
+import Foundation
+
+/// One served message as a metering service reports it: a line of NDJSON (CONTRACT, `meter ingest`).
+///
+/// Everything that PostgreSQL would refuse for a whole batch is refused here for the one line.
+struct UsageRecord: Equatable, Sendable {
+  let requestID: String
+  let account: Address
+  let model: String
+  let node: String
+  let inputTokens: Int64
+  let outputTokens: Int64
+  /// Quantities by unit, other than tokens.
+  let units: [String: Int64]
+  /// RFC 3339; nil is now.
+  let at: String?
+  let proof: Hash32?
+
+  /// Reads one line.
+  ///
+  /// Tokens may be left out when `units` are given. A key that is not known is refused: a misspelt
+  /// `output_tokens` must not become a free answer.
+  init(line: some Collection<UInt8>) throws(RecordError) {
+    guard let object = (try? JSONSerialization.jsonObject(with: Data(line))) as? [String: Any]
+    else {
+      throw RecordError(requestID: nil, field: nil, "the line is no JSON object")
+    }
+    var fields = Fields(object)
+    let requestID = try fields.text("request_id")
+    fields.requestID = requestID
+    if let unknown = object.keys.filter({ !Fields.known.contains($0) }).min() {
+      throw fields.error(
+        unknown,
+        "is no field of a usage record; the fields are \(Fields.known.joined(separator: ", "))")
+    }
+    self.requestID = requestID
+    model = try fields.text("model")
+    node = try fields.text("node")
+    let account = try fields.text("account")
+    do {
+      self.account = try Address(account)
+    } catch {
+      throw fields.error("account", "is \(quoted(account)): \(error)")
+    }
+    units = try fields.units()
+    let isOptional = !units.isEmpty
+    inputTokens = try fields.count("input_tokens", default: isOptional ? 0 : nil)
+    outputTokens = try fields.count("output_tokens", default: isOptional ? 0 : nil)
+    at = try fields.optionalText("at")
+    if let at, !RFC3339.isValid(at) {
+      throw fields.error("at", "is \(quoted(at)); give RFC 3339, like 2026-01-31T12:00:00Z")
+    }
+    guard let proof = try fields.optionalText("proof") else {
+      self.proof = nil
+      return
+    }
+    do {
+      self.proof = try Hash32(hex: proof)
+    } catch {
+      throw fields.error("proof", "is \(quoted(proof)): \(error)")
+    }
+  }
+
+  /// The units as the JSON object that `credits.debit_batch` takes; nil when there are none.
+  var unitsJSON: String? {
+    guard !units.isEmpty else { return nil }
+    return "{"
+      + units.sorted { $0.key < $1.key }.map { "\"\($0.key)\":\($0.value)" }.joined(separator: ",")
+      + "}"
+  }
+}
+
+/// Why a line is no usage record: which field, with what value, and what to give instead.
+struct RecordError: Error, Equatable, CustomStringConvertible {
+  /// Nil when not even that could be read.
+  let requestID: String?
+  let field: String?
+  let description: String
+
+  init(requestID: String?, field: String?, _ description: String) {
+    self.requestID = requestID
+    self.field = field
+    self.description = description
+  }
+}
+
+/// The fields of one line, read strictly.
+private struct Fields {
+  static let known = [
+    "request_id", "account", "model", "node", "input_tokens", "output_tokens", "units", "at",
+    "proof",
+  ]
+  private let object: [String: Any]
+  var requestID: String?
+
+  init(_ object: [String: Any]) { self.object = object }
+
+  func error(_ field: String, _ problem: String) -> RecordError {
+    RecordError(requestID: requestID, field: field, "\(field.prefix(60)) \(problem)")
+  }
+
+  /// 1 to 200 characters, as the schema counts them, without NUL, which PostgreSQL's text cannot hold.
+  func text(_ field: String) throws(RecordError) -> String {
+    guard let text = try optionalText(field) else { throw error(field, "is missing") }
+    guard (1...200).contains(text.unicodeScalars.count), !text.unicodeScalars.contains("\0") else {
+      throw error(field, "is \(quoted(text)); give 1 to 200 characters without NUL")
+    }
+    return text
+  }
+
+  func optionalText(_ field: String) throws(RecordError) -> String? {
+    guard let value = object[field], !(value is NSNull) else { return nil }
+    guard let text = value as? String else {
+      throw error(field, "is \(quoted(value)); give a text")
+    }
+    return text
+  }
+
+  func count(_ field: String, default absent: Int64?) throws(RecordError) -> Int64 {
+    guard let value = object[field], !(value is NSNull) else {
+      guard let absent else { throw error(field, "is missing") }
+      return absent
+    }
+    return try count(field, value)
+  }
+
+  private func count(_ field: String, _ value: Any) throws(RecordError) -> Int64 {
+    let wanted = "give a whole number from 0 to \(Int64.max)"
+    // A boolean is an NSNumber too; from 2^53 on a number that was read as a floating one may be rounded.
+    guard let number = value as? NSNumber, !isBoolean(number) else {
+      throw error(field, "is \(quoted(value)); \(wanted)")
+    }
+    let isFloating = ["d", "f"].contains(String(cString: number.objCType))
+    let exact = isFloating ? wholeNumber(number.doubleValue) : Int64(exactly: number)
+    guard let exact, exact >= 0 else { throw error(field, "is \(quoted(value)); \(wanted)") }
+    return exact
+  }
+
+  func units() throws(RecordError) -> [String: Int64] {
+    guard let value = object["units"], !(value is NSNull) else { return [:] }
+    guard let given = value as? [String: Any] else {
+      throw error("units", "is \(quoted(value)); give an object like {\"image\": 1}")
+    }
+    var units: [String: Int64] = [:]
+    for (unit, quantity) in given.sorted(by: { $0.key < $1.key }) {
+      guard isUnitName(unit), !["input_token", "output_token"].contains(unit) else {
+        throw error(
+          "units",
+          "names \(quoted(unit)); a unit is a lower-case name, and tokens are input_tokens and output_tokens"
+        )
+      }
+      units[unit] = try count("units.\(unit)", quantity)
+    }
+    return units
+  }
+}
+
+private func wholeNumber(_ value: Double) -> Int64? {
+  abs(value) < 0x1p53 ? Int64(exactly: value) : nil
+}
+
+private func isBoolean(_ number: NSNumber) -> Bool {
+  type(of: number) == type(of: NSNumber(value: true)) && String(cString: number.objCType) == "c"
+}
+
+/// `^[a-z][a-z0-9_]{0,63}$`, as credits.price checks it.
+private func isUnitName(_ text: String) -> Bool {
+  let bytes = Array(text.utf8)
+  func isLower(_ byte: UInt8) -> Bool { (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte) }
+  func isDigit(_ byte: UInt8) -> Bool { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) }
+  guard let first = bytes.first, isLower(first), bytes.count <= 64 else { return false }
+  return bytes.allSatisfy { isLower($0) || isDigit($0) || $0 == UInt8(ascii: "_") }
+}
+
+/// A value in an error: short, because it came from outside.
+private func quoted(_ value: Any) -> String {
+  let text = "\(value)"
+  return "“" + (text.count <= 60 ? text : text.prefix(60) + "…") + "”"
+}
