@@ -39,6 +39,8 @@ final class Book: Sendable {
     _ = try await book.capture("h1", alice, input: 20)
     _ = try await book.authorise("h2", alice, input: 5)
     _ = try await book.refund("r1", alice, "7", "slow")
+    try await book.deposit(carol, 5)
+    _ = try await book.debit("r5", carol, input: 5)
     try await book.closeEpoch()
     try await book.charge(alice, 100)
     try await book.pay(operator1, 50)

@@ -62,6 +62,47 @@ extension Book {
       UNION ALL SELECT 'rollup', e.epoch::text, '' FROM credits.epoch e WHERE
         (SELECT coalesce(sum(n.amount), 0) FROM net n WHERE n.epoch = e.epoch)
           <> (SELECT coalesce(sum(u.cost), 0) FROM credits.operator_usage u WHERE u.epoch = e.epoch)
+      UNION ALL SELECT 'cost', d.account::text, d.request_id FROM credits.debit d WHERE d.cost::numeric + coalesce(d.forgone, 0)
+          <> coalesce((SELECT sum(p.wei::numeric * CASE p.unit WHEN 'input_token' THEN d.input_tokens
+            WHEN 'output_token' THEN d.output_tokens ELSE (d.units ->> p.unit)::numeric END)
+          FROM credits.price p WHERE p.price_id = ANY (d.prices)), 0)
+      UNION ALL SELECT 'uncollected', u.account::text, u.request_id FROM credits.uncollected u WHERE u.cost <> coalesce((
+          SELECT sum(p.wei::numeric * CASE p.unit WHEN 'input_token' THEN u.input_tokens
+            WHEN 'output_token' THEN u.output_tokens ELSE (u.units ->> p.unit)::numeric END)
+          FROM credits.price p WHERE p.model = u.model AND p.valid_from <= u.at AND (p.valid_to IS NULL OR p.valid_to > u.at)
+            AND (p.unit IN ('input_token', 'output_token') OR u.units ? p.unit)), 0)
+      UNION ALL SELECT 'epoch_account', coalesce(a.account, f.account)::text, coalesce(a.epoch, f.epoch)::text
+        FROM credits.epoch_account a FULL JOIN (
+          SELECT account, epoch, sum(debits) AS debits, sum(refunds) AS refunds FROM (
+            SELECT account, epoch, cost::numeric AS debits, 0::numeric AS refunds FROM credits.debit
+            UNION ALL SELECT account, epoch, 0, amount::numeric FROM credits.refund) x
+          WHERE epoch IN (SELECT epoch FROM credits.epoch WHERE tallied_at IS NOT NULL) GROUP BY 1, 2) f USING (account, epoch)
+        WHERE (a.debits, a.refunds) IS DISTINCT FROM (f.debits, f.refunds)
+      UNION ALL SELECT 'operator', coalesce(u.operator, f.operator)::text, coalesce(u.epoch, f.epoch)::text
+        FROM (SELECT operator, epoch, sum(cost) AS cost FROM credits.operator_usage GROUP BY 1, 2) u FULL JOIN (
+          SELECT operator, epoch, sum(amount) AS cost FROM (
+            SELECT operator, epoch, cost::numeric AS amount FROM credits.debit
+            UNION ALL SELECT operator, epoch, -amount::numeric FROM credits.refund) x GROUP BY 1, 2) f USING (operator, epoch)
+          LEFT JOIN credits.epoch_operator o USING (operator, epoch)
+        WHERE u.cost IS DISTINCT FROM f.cost OR o.gross <> f.cost
+      UNION ALL SELECT 'carry', o.operator::text, o.epoch::text FROM credits.epoch_operator o WHERE o.carry_in <> coalesce((
+          SELECT b.carry_out FROM credits.epoch_operator b WHERE b.operator = o.operator AND b.epoch < o.epoch ORDER BY b.epoch DESC LIMIT 1), 0)
+      UNION ALL SELECT 'share', o.operator::text, o.epoch::text FROM credits.epoch_operator o WHERE o.operator <> '' AND o.share <> coalesce((
+          SELECT a.amount FROM credits.accrual a WHERE (a.epoch, a.payee, a.role) = (o.epoch, o.operator, 'operator')), 0)
+      UNION ALL SELECT 'role', e.epoch::text, '' FROM credits.epoch e WHERE e.tallied_at IS NOT NULL AND (e.operators, e.treasury, e.infrastructure)
+          <> (SELECT coalesce(sum(amount) FILTER (WHERE role = 'operator'), 0), coalesce(sum(amount) FILTER (WHERE role = 'treasury'), 0),
+            coalesce(sum(amount) FILTER (WHERE role = 'infrastructure'), 0) FROM credits.accrual a WHERE a.epoch = e.epoch)
+      UNION ALL SELECT 'count', e.epoch::text, '' FROM credits.epoch e
+        WHERE e.debits <> (SELECT count(*) FROM credits.debit d WHERE d.epoch = e.epoch)
+      UNION ALL SELECT 'payee', p.payee::text, '' FROM credits.payee p WHERE (p.operator, p.infrastructure, p.treasury, p.paid::numeric)
+          <> (SELECT coalesce(sum(amount) FILTER (WHERE role = 'operator'), 0), coalesce(sum(amount) FILTER (WHERE role = 'infrastructure'), 0),
+              coalesce(sum(amount) FILTER (WHERE role = 'treasury'), 0),
+              (SELECT coalesce(sum(e.amount::numeric), 0) FROM credits.chain_event e
+                WHERE e.kind = 'paid' AND e.status = 'final' AND e.account = p.payee)
+            FROM credits.accrual a WHERE a.payee = p.payee)
+      UNION ALL SELECT 'total', event.account::text, event.kind FROM (
+          SELECT e.account, e.kind, e.total, sum(e.amount::numeric) OVER (PARTITION BY e.kind, e.account ORDER BY e.block_number, e.log_index) AS summed
+          FROM credits.chain_event e WHERE e.kind IN ('charged', 'paid') AND e.status <> 'orphaned') event WHERE event.total <> event.summed
       UNION ALL SELECT 'owed', '', '' FROM total t, untallied u, event v
         WHERE (SELECT coalesce(sum(owed), 0) FROM credits.payable) <> t.unsettled - u.amount + v.charged - v.paid
       UNION ALL SELECT 'entry', p.entry_id::text, '' FROM credits.posting p GROUP BY p.entry_id HAVING sum(p.amount) <> 0
