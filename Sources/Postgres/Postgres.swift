@@ -1,1 +1,0 @@
-// Postgres: see CONTRIBUTING.md for what lives in this room.
