@@ -7,8 +7,9 @@ let strict: [SwiftSetting] = [.swiftLanguageMode(.v6), .treatAllWarnings(as: .er
 let rooms: [Target] = [
   room("Keccak"),
   room("RLP"),
+  room("JSON"),
   room("Ethereum", imports: ["Keccak", "RLP", "CSecp256k1"]),
-  room("ChainRPC", imports: ["Ethereum"]),
+  room("ChainRPC", imports: ["Ethereum", "JSON"]),
   room("Postgres", imports: ["CPostgres"]),
   room("Credits", imports: ["Ethereum"]),
   room("Ledger", imports: ["Postgres", "Credits", "Ethereum"]),
@@ -16,7 +17,7 @@ let rooms: [Target] = [
 ]
 
 let foundation: [Target.Dependency] = [
-  "Keccak", "RLP", "Ethereum", "ChainRPC", "Postgres", "Credits", "Ledger", "Service",
+  "Keccak", "RLP", "JSON", "Ethereum", "ChainRPC", "Postgres", "Credits", "Ledger", "Service",
 ]
 
 let programs: [Target] = [
@@ -28,7 +29,7 @@ let programs: [Target] = [
 
 let tests: [Target] = [
   .target(name: "TestSupport", dependencies: foundation, path: "Tests/TestSupport", swiftSettings: strict),
-  test("Keccak"), test("RLP"), test("Ethereum"), test("ChainRPC"), test("Postgres"),
+  test("Keccak"), test("RLP"), test("JSON"), test("Ethereum"), test("ChainRPC"), test("Postgres"),
   test("Credits"), test("Ledger"), test("Service"),
   test("Indexer", of: ["Indexer"]), test("Meter", of: ["Meter"]),
   test("Settler", of: ["Settler"]), test("Auditor", of: ["Auditor"]),
