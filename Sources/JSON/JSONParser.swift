@@ -42,7 +42,9 @@ private struct JSONParser {
   private var next: UInt8? { offset < bytes.count ? bytes[offset] : nil }
 
   private mutating func skipSpace() {
-    while let byte = next, byte == 0x20 || byte == 0x0a || byte == 0x0d || byte == 0x09 { offset += 1 }
+    while let byte = next, byte == 0x20 || byte == 0x0a || byte == 0x0d || byte == 0x09 {
+      offset += 1
+    }
   }
 
   private mutating func take(_ byte: UInt8) -> Bool {
@@ -64,7 +66,9 @@ private struct JSONParser {
     }
   }
 
-  private mutating func word(_ text: StaticString, _ value: JSONValue) throws(JSONError) -> JSONValue {
+  private mutating func word(_ text: StaticString, _ value: JSONValue) throws(JSONError)
+    -> JSONValue
+  {
     for byte in "\(text)".utf8 {
       guard take(byte) else { throw error("an unknown word") }
     }

@@ -67,7 +67,8 @@ public actor PostgresConnection {
   ) -> Result<Handle, PostgresError> {
     let parameters = [
       ("dbname", conninfo), ("application_name", applicationName), ("connect_timeout", "10"),
-      ("client_encoding", "UTF8"), ("options", "-c bytea_output=hex -c datestyle=ISO -c timezone=UTC"),
+      ("client_encoding", "UTF8"),
+      ("options", "-c bytea_output=hex -c datestyle=ISO -c timezone=UTC"),
     ]
     var keywords = parameters.map { strdup($0.0) } + [nil]
     var values = parameters.map { strdup($0.1) } + [nil]

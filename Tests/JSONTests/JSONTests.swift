@@ -4,7 +4,9 @@ import Testing
 @Suite struct JSONTests {
   @Test func `values, escapes and numbers keep their text`() throws {
     let value = try JSONValue(
-      parsing: #" {"a": [1, -0.5e+10, true, null], "\"\\\u00e9\ud83d\ude00": "x\\\"", "n": 115792089237316195423570985008687907853269984665640564039457584007913129639936} "#)
+      parsing:
+        #" {"a": [1, -0.5e+10, true, null], "\"\\\u00e9\ud83d\ude00": "x\\\"", "n": 115792089237316195423570985008687907853269984665640564039457584007913129639936} "#
+    )
     #expect(value["a"] == [.number("1"), .number("-0.5e+10"), true, nil])
     #expect(value["\"\\é😀"] == "x\\\"")
     #expect(value["n"]?.number?.count == 78)
@@ -12,8 +14,10 @@ import Testing
   }
 
   @Test(arguments: [
-    "", "{", "[1,]", "{\"a\":1,}", "{\"a\" 1}", "{'a':1}", "01", "1.", "-", "+1", ".5", "1e", "nul", "tru",
-    "\"", "\"\\", "\"\\x\"", "\"\\u12\"", "\"\\ud800\"", "\"\\ud800\\u0041\"", "\"\\udc00\"", "\"\u{1}\"", "1 2",
+    "", "{", "[1,]", "{\"a\":1,}", "{\"a\" 1}", "{'a':1}", "01", "1.", "-", "+1", ".5", "1e", "nul",
+    "tru",
+    "\"", "\"\\", "\"\\x\"", "\"\\u12\"", "\"\\ud800\"", "\"\\ud800\\u0041\"", "\"\\udc00\"",
+    "\"\u{1}\"", "1 2",
     "{\"a\":1,\"a\":2}", "[1 2]", "\"\\u+123\"", "NaN",
   ])
   func `everything else is refused`(text: String) {
