@@ -1,1 +1,0 @@
-// ChainRPC: see CONTRIBUTING.md for what lives in this room.
