@@ -1,0 +1,113 @@
+/// A command line: words, and options over the environment's variables.
+public struct Arguments: Sendable {
+  public let words: [String]
+  private let values: [String: [String]]
+  private let switches: Set<String>
+  private let environment: [String: String]
+
+  /// - Parameters:
+  ///   - valued: options that take a value (`--chain-id 1` or `--chain-id=1`).
+  ///   - repeated: those of them that may be given more than once.
+  ///   - switches: options that take none; `help` and `json` are always among them.
+  public init(
+    _ arguments: [String], environment: [String: String], valued: Set<String>,
+    repeated: Set<String> = [], switches known: Set<String> = []
+  ) throws(UsageError) {
+    let known = known.union(["help", "json"])
+    var words: [String] = []
+    var values: [String: [String]] = [:]
+    var switches: Set<String> = []
+    var rest = arguments[...]
+    while let argument = rest.popFirst() {
+      guard argument.hasPrefix("-"), argument.count > 1 else {
+        words.append(argument)
+        continue
+      }
+      let body = argument == "-h" ? "help" : String(argument.drop { $0 == "-" })
+      let parts = body.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+      let name = parts.first.map(String.init) ?? ""
+      if known.contains(name), parts.count == 1 {
+        switches.insert(name)
+      } else if valued.contains(name) || repeated.contains(name) {
+        guard let value = parts.count == 2 ? String(parts[1]) : rest.popFirst() else {
+          throw UsageError("--\(name) needs a value")
+        }
+        guard values[name] == nil || repeated.contains(name) else {
+          throw UsageError("--\(name) is given twice")
+        }
+        values[name, default: []].append(value)
+      } else {
+        throw UsageError("there is no option \(argument)")
+      }
+    }
+    self.words = words
+    self.values = values
+    self.switches = switches
+    self.environment = environment
+  }
+
+  public func has(_ name: String) -> Bool { switches.contains(name) }
+
+  /// An option, or the variable of the same name in capitals; an empty variable counts as unset.
+  public func optional(_ name: String) -> String? {
+    if let value = values[name]?.last { return value }
+    let variable = name.uppercased().split(separator: "-").joined(separator: "_")
+    return environment[variable].flatMap { $0.isEmpty ? nil : $0 }
+  }
+
+  /// An option alone: options of one command are no variables (a stray REASON must not freeze an account).
+  public func option(_ name: String) -> String? { values[name]?.last }
+
+  /// Every value of a repeated option.
+  public func all(_ name: String) -> [String] { values[name] ?? [] }
+
+  public func required(_ name: String) throws(UsageError) -> String {
+    guard let value = optional(name) else {
+      let variable = name.uppercased().split(separator: "-").joined(separator: "_")
+      throw UsageError("--\(name) (or \(variable)) is missing")
+    }
+    return value
+  }
+
+  public func number(_ name: String) throws(UsageError) -> UInt64? {
+    guard let text = optional(name) else { return nil }
+    guard let value = UInt64(text), value <= UInt64(Int64.max) else {
+      throw UsageError("--\(name) is \"\(text)\", not a whole number")
+    }
+    return value
+  }
+
+  /// `500ms`, `90s`, `10m`, `12h`, `7d`.
+  public func duration(_ name: String) throws(UsageError) -> Duration? {
+    guard let text = option(name) else { return nil }
+    let units = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)]
+    for (unit, milliseconds) in units where text.hasSuffix(unit) {
+      if let count = Int(text.dropLast(unit.count)), (0...1_000_000_000).contains(count) {
+        return .milliseconds(count * milliseconds)
+      }
+    }
+    throw UsageError("--\(name) is \"\(text)\"; write 500ms, 90s, 10m, 12h or 7d")
+  }
+
+  /// A value that a parser of another room reads; its refusal becomes a usage error that names the option.
+  public func parsed<Value>(
+    _ name: String, _ text: String, _ parse: (String) throws -> Value
+  ) throws(UsageError) -> Value {
+    do {
+      return try parse(text)
+    } catch {
+      throw UsageError("--\(name): \(error)")
+    }
+  }
+
+  /// The word at a place; `what` names it when it is missing.
+  public func word(at place: Int, _ what: String) throws(UsageError) -> String {
+    guard words.indices.contains(place) else { throw UsageError("\(what) is missing") }
+    return words[place]
+  }
+
+  /// Refuses words beyond the first `count`.
+  public func expectWords(_ count: Int) throws(UsageError) {
+    guard words.count <= count else { throw UsageError("\"\(words[count])\" is one word too many") }
+  }
+}

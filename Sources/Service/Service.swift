@@ -1,1 +1,0 @@
-// Service: see CONTRIBUTING.md for what lives in this room.
