@@ -11,7 +11,7 @@ let rooms: [Target] = [
   room("Ethereum", imports: ["Keccak", "RLP", "CSecp256k1"]),
   room("ChainRPC", imports: ["Ethereum", "JSON"]),
   room("Postgres", imports: ["CPostgres"]),
-  room("Credits", imports: ["Ethereum"]),
+  room("Credits", imports: ["Ethereum", "RLP"]),
   room("Ledger", imports: ["Postgres", "Credits", "Ethereum"]),
   room("Service"),
 ]

@@ -1,3 +1,4 @@
+import Credits
 import Ethereum
 import Postgres
 
@@ -15,6 +16,15 @@ extension PostgresRow {
   public func wei(_ name: String) throws -> UInt256 {
     let text = try text(name)
     guard let amount = UInt256(decimal: text) else {
+      throw PostgresError.column(name: name, problem: "is \(text.prefix(90)), not an amount in wei")
+    }
+    return amount
+  }
+
+  /// A whole amount in wei that may be negative.
+  public func signedWei(_ name: String) throws -> SignedWei {
+    let text = try text(name)
+    guard let amount = SignedWei(text) else {
       throw PostgresError.column(name: name, problem: "is \(text.prefix(90)), not an amount in wei")
     }
     return amount

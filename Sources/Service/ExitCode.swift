@@ -23,7 +23,8 @@ public struct UsageError: Error, Equatable, Sendable, CustomStringConvertible {
 public enum Program {
   /// Runs a program's work and ends the process: an error becomes one line on stderr and an exit code.
   public static func run(
-    _ name: String, _ work: (_ arguments: [String], _ environment: [String: String]) async throws
+    _ name: String,
+    _ work: (_ arguments: [String], _ environment: [String: String]) async throws
       -> ExitCode
   ) async -> Never {
     // A reader that goes away (`| head`) is an error of a write, not the end of the process.

@@ -1,1 +1,0 @@
-// Credits: see CONTRIBUTING.md for what lives in this room.
