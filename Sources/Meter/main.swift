@@ -1,1 +1,5 @@
-print("meter: not built yet")
+import Service
+
+await Program.run("meter") { arguments, environment in
+  try await MeterProgram(arguments, environment).run()
+}

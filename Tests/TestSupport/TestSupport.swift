@@ -1,1 +1,0 @@
-// Shared by the test targets: a database, a chain, a Python helper.
