@@ -1,1 +1,5 @@
-print("auditor: not built yet")
+import Service
+
+await Program.run("auditor") { arguments, environment in
+  try await AuditorProgram(arguments, environment).run()
+}
