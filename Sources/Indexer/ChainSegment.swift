@@ -6,17 +6,14 @@ struct BlockReference: Sendable, Hashable {
   let hash: Hash32
 }
 
-/// A header whose hash was recomputed from its RLP: whatever it says, it is what the hash stands for.
-struct CheckedHeader: Sendable {
-  let reference: BlockReference
-  let parent: Hash32
-  /// Seconds since 1970.
-  let timestamp: UInt64
-  /// 256 bytes (Yellow Paper, section 4.3.1).
-  let bloom: [UInt8]
-  /// False when `transactionsRoot` is the empty trie's: then there are no logs, whatever the bloom.
-  let hasTransactions: Bool
-  let rlp: [UInt8]
+/// A header, and the hash that was computed from it: whatever it says, it is what the hash stands for.
+struct CheckedHeader: Sendable, Equatable {
+  let header: Header
+  let hash: Hash32
+  /// Hashes of the block's transactions in their order, as the endpoint says.
+  let transactions: [Hash32]
+
+  var reference: BlockReference { BlockReference(number: header.number, hash: hash) }
 }
 
 /// Where a log stands in the chain.
@@ -27,11 +24,9 @@ struct LogPlace: Sendable, Hashable {
   let index: UInt32
 }
 
-/// A log as an endpoint or a receipt gives it.
+/// A log at its place.
 struct ChainLog: Sendable, Hashable {
-  let address: Address
-  let topics: [Hash32]
-  let data: [UInt8]
+  let log: Log
   let place: LogPlace
 }
 

@@ -1,11 +1,12 @@
 import Ethereum
+import Postgres
 
 /// Follows the chain into the ledger, step by step. A step is one decision and at most one database transaction: rows, coverage and
 /// watermarks together. No transaction is open while the chain is asked, so a process killed anywhere goes on where it was.
 struct ChainSync {
   let followed: FollowedLogs
   let source: any ChainSource
-  let session: any LedgerSession
+  let connection: PostgresConnection
   let sql: IndexerSQL
   let mode: ProofMode
   private let prover: Prover
@@ -18,13 +19,14 @@ struct ChainSync {
   private static let mostUnfinalScanned: UInt64 = 256
 
   init(
-    followed: FollowedLogs, source: any ChainSource, session: any LedgerSession, chainID: UInt64,
+    followed: FollowedLogs, source: any ChainSource, connection: PostgresConnection,
+    chainID: UInt64,
     mode: ProofMode = .all,
     chooser: RangeChooser = RangeChooser()
   ) {
     self.followed = followed
     self.source = source
-    self.session = session
+    self.connection = connection
     self.mode = mode
     sql = IndexerSQL(chainID: chainID, vault: followed.vault)
     prover = Prover(followed: followed, source: source)
@@ -35,7 +37,7 @@ struct ChainSync {
   enum Outcome: Sendable {
     case stored(ChainSegment)
     /// Blocks from a number on left the chain, and this many events with them.
-    case orphaned(from: UInt64, events: Int)
+    case orphaned(from: UInt64, events: Int64)
     /// Nothing is left to fetch below `unscanned`; the ledger stands where finality allows.
     case current(unscanned: UInt64)
     /// Nothing can be done for now.
@@ -68,14 +70,14 @@ struct ChainSync {
   /// Does the next thing there is to do.
   ///
   /// - Parameter goal: no block after it is fetched
-  /// - Throws: `IndexerHalt` when a person must decide, `ChainFault` and the session's errors when it should be tried again
+  /// - Throws: `IndexerHalt` when a person must decide, `ChainFault` and `PostgresError` when it should be tried again
   mutating func step(upTo goal: UInt64 = .max) async throws -> Outcome {
     let tip = try await source.tip()
     guard let head = tip.head else { return .waiting(.noHead) }
     let sql = sql
-    let (marks, stored) = try await session.transaction { transaction in
-      let marks = try sql.marks(transaction)
-      return (marks, try sql.storedBlocks(firstRevocable: marks.firstRevocable, transaction))
+    let (marks, stored) = try await connection.transaction { db in
+      let marks = try sql.marks(db)
+      return (marks, try sql.storedBlocks(firstRevocable: marks.firstRevocable, db))
     }
 
     switch try await walk(stored, marks: marks, head: head) {
@@ -85,16 +87,16 @@ struct ChainSync {
       throw IndexerHalt.reorgBelowFinality(number: number, stored: stored, chain: chain)
     case .fork(let from)?:
       scanner.forget()
-      let events = try await session.transaction { try sql.orphan(from: from, $0) }
+      let events = try await connection.transaction { db in try sql.orphan(from: from, db) }
       return .orphaned(from: from, events: events)
     case .same?: break
     }
 
     let finalized = tip.finalized.map { $0.number <= head.number ? $0 : head }
-    if let finalized,
-      let known = try await session.transaction({ try sql.storedHash(at: finalized.number, $0) }),
-      known != finalized.hash
-    {
+    let known = try await connection.transaction { db in
+      try finalized.flatMap { try sql.storedHash(at: $0.number, db) }
+    }
+    if let finalized, let known, known != finalized.hash {
       return .waiting(.finalityContradicts(block: finalized.number))
     }
     let consensus = Consensus(
@@ -109,7 +111,7 @@ struct ChainSync {
     do {
       switch plan {
       case nil:
-        try await session.transaction { try sql.follow(consensus, $0) }
+        try await connection.transaction { db in try sql.follow(consensus, db) }
         return canProve ? .current(unscanned: marks.unscanned) : .waiting(.cannotProve("receipts"))
       case .prove(let range)?:
         let segment = try await proven(range, finalized: finalized)
@@ -156,8 +158,8 @@ struct ChainSync {
     async throws -> ChainSegment
   {
     let sql = sql
-    let parent = try await session.transaction { transaction in
-      range.lowerBound == 0 ? nil : try sql.storedHash(at: range.lowerBound - 1, transaction)
+    let parent = try await connection.transaction { db in
+      range.lowerBound == 0 ? nil : try sql.storedHash(at: range.lowerBound - 1, db)
     }
     let (headers, rows) = try await prover.prove(range, parent: parent)
     if let finalized, range.contains(finalized.number),
@@ -234,25 +236,25 @@ struct ChainSync {
 
   private func store(_ segment: ChainSegment, marks: Marks, consensus: Consensus) async throws {
     let sql = sql
-    try await session.transaction { transaction in
+    try await connection.transaction { db in
       var omissions = segment.omissions
       let wasScanned = segment.range.lowerBound < marks.unscanned
       if wasScanned {
         // Stored from a scan before: it must be what is proven now, or balances would grow from what the chain does not hold.
         let comparison = ScanComparison(
-          scanned: try sql.rows(segment.range, transaction), proven: segment.rows)
+          scanned: try sql.rows(segment.range, db), proven: segment.rows)
         if let forged = comparison.forged.first { throw IndexerHalt.storedRowDisproved(forged) }
         omissions = max(omissions, comparison.omitted.count)
       }
-      try sql.recordBlocks(segment.headers, transaction)
-      try sql.recordEvents(segment.rows.events, transaction)
-      try sql.recordTransfers(segment.rows.transfers, transaction)
+      try sql.recordBlocks(segment.headers, db)
+      try sql.recordEvents(segment.rows.events, db)
+      try sql.recordTransfers(segment.rows.transfers, db)
       for subject in [IndexerSQL.Subject.vault, .token] {
-        if !wasScanned { try sql.cover(subject, .scanned, segment.range, transaction) }
-        if segment.isProven { try sql.cover(subject, .proven, segment.range, transaction) }
+        if !wasScanned { try sql.cover(subject, .scanned, segment.range, db) }
+        if segment.isProven { try sql.cover(subject, .proven, segment.range, db) }
       }
-      try sql.noteOmissions(omissions, transaction)
-      try sql.follow(consensus, transaction)
+      try sql.noteOmissions(omissions, db)
+      try sql.follow(consensus, db)
     }
   }
 }

@@ -1,15 +1,16 @@
-import Foundation
+import Ethereum
+import JSON
 
-/// What `indexer status` prints: facts of the database alone, so it needs no endpoint. The names are the contract's.
-struct IndexerStatus: Sendable, Equatable, Encodable {
-  struct Total: Sendable, Equatable, Encodable {
-    let count: Int
+/// What `indexer status` prints: facts of the database alone, so it needs no endpoint.
+struct IndexerStatus: Sendable, Equatable {
+  struct Total: Sendable, Equatable {
+    let count: Int64
     /// Wei.
     let sum: String
   }
 
   let chainID: UInt64
-  let vault: String
+  let vault: Address
   let quorum: String
   let head: Int64
   let scannedTo: Int64
@@ -20,30 +21,24 @@ struct IndexerStatus: Sendable, Equatable, Encodable {
   /// Wei, final.
   let charged: String
   let paid: String
-  let orphaned: Int
-  let omissionsDetected: Int
-  let reorgs: Int
+  let orphaned: Int64
+  let omissionsDetected: Int64
+  let reorgs: Int64
   let startUnchecked: Bool
 
-  enum CodingKeys: String, CodingKey {
-    case chainID = "chain_id"
-    case vault, quorum, head
-    case scannedTo = "scanned_to"
-    case provenTo = "proven_to"
-    case finalizedTo = "finalized_to"
-    case deposits, withdrawals, charged, paid, orphaned
-    case omissionsDetected = "omissions_detected"
-    case reorgs
-    case startUnchecked = "start_unchecked"
-  }
-
-  /// One JSON object on one line.
-  var json: String {
-    get throws {
-      let encoder = JSONEncoder()
-      encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-      return String(decoding: try encoder.encode(self), as: UTF8.self)
+  /// The names are the contract's.
+  var json: JSONValue {
+    func total(_ total: Total) -> JSONValue {
+      ["count": .number(total.count), "sum": .string(total.sum)]
     }
+    return [
+      "chain_id": .number(chainID), "vault": .string(vault.checksummed), "quorum": .string(quorum),
+      "head": .number(head), "scanned_to": .number(scannedTo), "proven_to": .number(provenTo),
+      "finalized_to": .number(finalizedTo), "deposits": total(deposits),
+      "withdrawals": total(withdrawals), "charged": .string(charged), "paid": .string(paid),
+      "orphaned": .number(orphaned), "omissions_detected": .number(omissionsDetected),
+      "reorgs": .number(reorgs), "start_unchecked": .bool(startUnchecked),
+    ]
   }
 
   /// For people.

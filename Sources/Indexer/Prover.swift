@@ -27,7 +27,7 @@ struct Prover: Sendable {
     }
     let headers = try await source.headers(range)
     try Self.check(headers, cover: range, parent: parent, anchor: anchor)
-    let logs = try await provenLogs(of: headers.filter(followed.mayConcern))
+    let logs = try await provenLogs(of: headers.filter { followed.mayConcern($0.header) })
     return (headers, try followed.rows(of: logs))
   }
 
@@ -43,7 +43,8 @@ struct Prover: Sendable {
     var before = parent
     for (offset, header) in headers.enumerated() {
       let number = range.lowerBound + UInt64(offset)
-      guard header.reference.number == number, before == nil || header.parent == before else {
+      guard header.reference.number == number, before == nil || header.header.parentHash == before
+      else {
         throw .forked(at: number)
       }
       before = header.reference.hash
@@ -57,9 +58,7 @@ struct Prover: Sendable {
         // Only what is followed is kept: a busy block has thousands of other logs.
         if started >= Self.inFlight, let some = try await group.next() { logs += some }
         group.addTask {
-          try await source.provenLogs(of: header).filter {
-            $0.address == followed.vault || $0.address == followed.token
-          }
+          try await source.provenLogs(of: header).filter(followed.isOurs)
         }
       }
       for try await some in group { logs += some }

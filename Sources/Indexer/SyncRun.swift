@@ -1,6 +1,14 @@
 import Ethereum
 
-/// Takes steps until a block is reached (`sync`) or for ever (`run`), waits between them, and says what happened.
+/// What there is to say while the chain is followed.
+enum SyncEvent: Sendable {
+  /// `goal`: the block that `sync` goes to.
+  case stored(ChainSegment, goal: UInt64?)
+  case orphaned(from: UInt64, events: Int64)
+  case waiting(String)
+}
+
+/// Takes steps until a block is reached (`sync`) or for ever (`run`), and waits between them.
 struct SyncRun<C: Clock>: Sendable where C.Duration == Duration {
   /// Up to which block `sync` goes.
   enum Target: Sendable, Equatable {
@@ -13,7 +21,7 @@ struct SyncRun<C: Clock>: Sendable where C.Duration == Duration {
       case "latest": self = .latest
       case "finalized": self = .finalized
       default:
-        guard let number = UInt64(text) else { return nil }
+        guard let number = UInt64(text), number <= UInt64(Int64.max) else { return nil }
         self = .block(number)
       }
     }
@@ -26,85 +34,86 @@ struct SyncRun<C: Clock>: Sendable where C.Duration == Duration {
     case notYet(String)
   }
 
-  /// What there is to say while it goes on.
-  enum Event: Sendable {
-    case stored(ChainSegment)
-    case orphaned(from: UInt64, events: Int)
-    case waiting(String)
-  }
-
   let clock: C
   /// Between two looks at a chain that has nothing new.
   let poll: Duration
-  let say: @Sendable (Event) -> Void
+  let say: @Sendable (SyncEvent) -> Void
 
-  /// Back-off after a failure: doubles from the poll interval up to this.
+  /// Back-off after failures doubles from the poll interval up to this.
   private static var longestWait: Duration { .seconds(60) }
 
+  /// - Throws: what a person must decide, a contradiction that leaves no endpoint, and the database's errors
   func sync(_ chain: inout ChainSync, to target: Target, within timeout: Duration?) async throws
     -> End
   {
     let deadline = timeout.map { clock.now.advanced(by: $0) }
     var goal: UInt64?
     var wait = poll
+    var said = ""
     while true {
-      var obstacle: String
+      var obstacle: String?
       do {
         if goal == nil { goal = try await block(target, of: chain.source) }
         if let goal {
           switch try await chain.step(upTo: goal) {
-          case .stored(let segment):
-            say(.stored(segment))
-            wait = poll
-            obstacle = ""
-          case .orphaned(let from, let events):
-            say(.orphaned(from: from, events: events))
-            obstacle = ""
-          case .current(let reached):
-            if reached > goal { return .done }
+          case .stored(let segment): say(.stored(segment, goal: goal))
+          case .orphaned(let from, let events): say(.orphaned(from: from, events: events))
+          case .current(let unscanned):
+            if unscanned > goal { return .done }
             obstacle = "block \(goal) is not there yet"
           case .waiting(let reason): obstacle = reason.description
           }
         } else {
           obstacle = "too few endpoints agree on where the chain stands"
         }
-      } catch ChainFault.unavailable(let what) {
-        obstacle = ChainFault.unavailable(what).description
+        wait = poll
+      } catch let fault as ChainFault {
+        if case .contradicted = fault { throw fault }
+        obstacle = fault.description
         wait = min(wait * 2, Self.longestWait)
       }
-      if let deadline, clock.now >= deadline {
-        return .notYet(obstacle.isEmpty ? "time is up" : obstacle)
-      }
-      if !obstacle.isEmpty {
-        say(.waiting(obstacle))
-        try await clock.sleep(
-          until: min(clock.now.advanced(by: wait), deadline ?? clock.now.advanced(by: wait)),
-          tolerance: nil)
-      }
+      if let deadline, clock.now >= deadline { return .notYet(obstacle ?? "time is up") }
+      guard let obstacle else { continue }
+      if obstacle != said { say(.waiting(obstacle)) }
+      said = obstacle
+      let next = clock.now.advanced(by: wait)
+      try await clock.sleep(until: deadline.map { min($0, next) } ?? next, tolerance: nil)
     }
   }
 
-  /// Never returns: ends by cancellation, or by throwing what a person must decide.
-  func run(_ chain: inout ChainSync) async throws -> Never {
+  /// Ends only by cancellation, or by throwing what a person must decide and the database's errors.
+  ///
+  /// - Parameter caughtUp: told after each look whether the ledger stands at the head
+  func run(
+    _ chain: inout ChainSync, caughtUp: @Sendable (Bool) async throws -> Void
+  ) async throws {
     var wait = poll
+    var said = ""
     while true {
       try Task.checkCancellation()
+      var obstacle = ""
       do {
-        switch try await chain.step(upTo: .max) {
-        case .stored(let segment): say(.stored(segment))
-        case .orphaned(let from, let events): say(.orphaned(from: from, events: events))
-        case .current: try await clock.sleep(for: poll)
-        case .waiting(let reason):
-          say(.waiting(reason.description))
-          try await clock.sleep(for: poll)
+        switch try await chain.step() {
+        case .stored(let segment):
+          say(.stored(segment, goal: nil))
+          wait = poll
+          continue
+        case .orphaned(let from, let events):
+          say(.orphaned(from: from, events: events))
+          continue
+        case .current: break
+        case .waiting(let reason): obstacle = reason.description
         }
         wait = poll
       } catch let fault as ChainFault {
-        // Endpoints come back; also one that was disproved is asked again after a while.
-        say(.waiting(fault.description))
-        try await clock.sleep(for: wait)
+        // Endpoints come back.
+        obstacle = fault.description
         wait = min(wait * 2, Self.longestWait)
       }
+      try await caughtUp(obstacle.isEmpty)
+      if !obstacle.isEmpty, obstacle != said { say(.waiting(obstacle)) }
+      said = obstacle
+      try await clock.sleep(for: wait)
     }
   }
 

@@ -1,1 +1,5 @@
-print("indexer: not built yet")
+import Service
+
+await Program.run("indexer") { words, environment in
+  try await IndexerProgram.run(words, environment)
+}

@@ -1,4 +1,5 @@
 import Ethereum
+import Postgres
 import Testing
 
 @testable import Indexer
@@ -14,24 +15,25 @@ import Testing
   private struct House {
     let ledger: TestLedger
     let chain: SimulatedChain
-    let session: TestLedger
+    let session: PostgresConnection
 
     init(_ chain: SimulatedChain) async throws {
       self.chain = chain
       ledger = try await TestLedgers.shared.make()
       session = try await ledger.asIndexer()
       let sql = IndexerSQL(chainID: 1, vault: SimulatedChain.vault)
-      try await session.transaction {
+      try await session.transaction { db in
         try sql.registerVault(
           VaultRegistration(
             token: SimulatedChain.token, startBlock: 1, depositEvent: FollowedLogs.defaultDeposit,
-            withdrawEvent: FollowedLogs.defaultWithdraw, startUnchecked: false), $0)
+            withdrawEvent: FollowedLogs.defaultWithdraw, startUnchecked: false), db)
       }
     }
 
     func sync(mode: ProofMode = .all, chooser: RangeChooser = RangeChooser()) -> ChainSync {
       ChainSync(
-        followed: SimulatedChain.follows, source: chain, session: session, chainID: 1, mode: mode,
+        followed: SimulatedChain.follows, source: chain, connection: session, chainID: 1,
+        mode: mode,
         chooser: chooser)
     }
 
@@ -67,7 +69,7 @@ import Testing
 
     var status: IndexerStatus {
       get async throws {
-        try await session.transaction { try IndexerSQL.status(chainID: nil, vault: nil, $0) }
+        try await session.transaction { db in try IndexerSQL.status(chainID: nil, vault: nil, db) }
       }
     }
 
@@ -206,7 +208,9 @@ import Testing
     let real = house.chain.log(block: 3, index: 1)
     house.chain.manners.forges = [
       ChainLog(
-        address: real.address, topics: real.topics, data: UInt256(999_999).bigEndianBytes,
+        log: Log(
+          address: real.log.address, topics: real.log.topics,
+          data: UInt256(999_999).bigEndianBytes),
         place: LogPlace(block: real.place.block, transaction: Hash32.keccak([1]), index: 40))
     ]
     house.chain.endpoints = ["one", "two"]
@@ -343,12 +347,12 @@ import Testing
     let house = try await House(history())
     let first = try await house.ledger.asIndexer()
     let second = try await house.ledger.asIndexer()
-    try await first.text("BEGIN; \(IndexerSQL.lockSingleWriter(chainID: 1))")
+    try await first.script("BEGIN; \(IndexerSQL.lockSingleWriter(chainID: 1))")
     do {
-      try await second.text("BEGIN; \(IndexerSQL.lockSingleWriter(chainID: 1))")
+      try await second.script("BEGIN; \(IndexerSQL.lockSingleWriter(chainID: 1))")
       Issue.record("two indexers hold the lock")
-    } catch let refused as TestLedger.Refused {
-      #expect(refused.state == "55P03")
+    } catch {
+      #expect(error.sqlState == "55P03")
     }
   }
 

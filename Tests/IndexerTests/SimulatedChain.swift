@@ -17,7 +17,7 @@ final class SimulatedChain: ChainSource {
   /// A transaction, which keeps its hash when it is mined again in another block.
   struct Transaction {
     let hash: Hash32
-    var logs: [(address: Address, topics: [Hash32], data: [UInt8])]
+    var logs: [Log]
 
     init(_ name: String) {
       hash = Hash32.keccak(Array(name.utf8))
@@ -25,23 +25,22 @@ final class SimulatedChain: ChainSource {
     }
 
     func event(_ signature: String, _ account: Address, _ words: UInt64...) -> Transaction {
-      var copy = self
-      copy.logs.append(
-        (
-          vault, [Hash32.keccak(Array(signature.utf8)), try! Hash32(account.topicBytes)],
-          words.flatMap { UInt256($0).bigEndianBytes }
-        ))
-      return copy
+      adding(vault, signature, [account], words)
     }
 
     func transfer(_ from: Address, _ to: Address, _ amount: UInt64) -> Transaction {
+      adding(token, "Transfer(address,address,uint256)", [from, to], [amount])
+    }
+
+    private func adding(
+      _ contract: Address, _ signature: String, _ indexed: [Address], _ words: [UInt64]
+    ) -> Transaction {
       var copy = self
+      let topics = indexed.map { try! Hash32([UInt8](repeating: 0, count: 12) + $0.bytes) }
       copy.logs.append(
-        (
-          token,
-          [FollowedLogs.transferTopic, try! Hash32(from.topicBytes), try! Hash32(to.topicBytes)],
-          UInt256(amount).bigEndianBytes
-        ))
+        Log(
+          address: contract, topics: [.keccak(Array(signature.utf8))] + topics,
+          data: words.flatMap { UInt256($0).bigEndianBytes }))
       return copy
     }
 
@@ -109,30 +108,27 @@ final class SimulatedChain: ChainSource {
   func mine(_ transactions: Transaction..., salt: String = "") {
     state.withLock { state in
       let number = UInt64(state.blocks.count)
-      let parent = state.blocks.last?.header.reference.hash ?? .zero
-      var seed = parent.bytes + Array("\(number)\(salt)".utf8)
-      for transaction in transactions { seed += transaction.hash.bytes }
-      let reference = BlockReference(number: number, hash: Hash32.keccak(seed))
+      var bloom = Bloom()
+      for log in transactions.flatMap(\.logs) { bloom.insert(log) }
+      let content = transactions.flatMap(\.hash.bytes)
+      let fields = Header(
+        parentHash: state.blocks.last?.header.hash ?? .zero, ommersHash: .zero, beneficiary: .zero,
+        stateRoot: .zero,
+        transactionsRoot: transactions.isEmpty ? OrderedTrie.emptyRoot : .keccak(content),
+        receiptsRoot: .zero, logsBloom: bloom, difficulty: .zero, number: number, gasLimit: 0,
+        gasUsed: 0, timestamp: 1_700_000_000 + 12 * number, extraData: Array(salt.utf8),
+        mixHash: .zero, nonce: [UInt8](repeating: 0, count: 8), tail: [])
+      let header = CheckedHeader(
+        header: fields, hash: fields.hash, transactions: transactions.map(\.hash))
+      let reference = header.reference
       var logs: [ChainLog] = []
       for transaction in transactions {
         for log in transaction.logs {
           let place = LogPlace(
             block: reference, transaction: transaction.hash, index: UInt32(logs.count))
-          logs.append(
-            ChainLog(address: log.address, topics: log.topics, data: log.data, place: place))
+          logs.append(ChainLog(log: log, place: place))
         }
       }
-      var bloom = [UInt8](repeating: 0, count: 256)
-      for value in logs.flatMap({ [$0.address.bytes] + $0.topics.map(\.bytes) }) {
-        let hash = Hash32.keccak(value).bytes
-        for pair in [0, 2, 4] {
-          let bit = (Int(hash[pair]) << 8 | Int(hash[pair + 1])) & 2_047
-          bloom[255 - bit / 8] |= 1 << (bit % 8)
-        }
-      }
-      let header = CheckedHeader(
-        reference: reference, parent: parent, timestamp: 1_700_000_000 + 12 * number, bloom: bloom,
-        hasTransactions: !transactions.isEmpty, rlp: Array("header \(reference.hash)".utf8))
       state.blocks.append(Block(header: header, logs: logs))
     }
   }
@@ -170,7 +166,8 @@ final class SimulatedChain: ChainSource {
       let finalized =
         state.finalized < state.blocks.count
         ? state.blocks[Int(state.finalized)].header.reference : nil
-      return ChainTip(head: head.reference, headTimestamp: head.timestamp, finalized: finalized)
+      return ChainTip(
+        head: head.reference, headTimestamp: head.header.timestamp, finalized: finalized)
     }
   }
 
@@ -183,7 +180,7 @@ final class SimulatedChain: ChainSource {
 
   func headers(_ range: ClosedRange<UInt64>) async throws -> [CheckedHeader] {
     try ask("headers") { state in
-      state.blocks.map(\.header).filter { range.contains($0.reference.number) }
+      state.blocks.map(\.header).filter { range.contains($0.header.number) }
     }
   }
 
@@ -213,8 +210,8 @@ final class SimulatedChain: ChainSource {
       let all =
         state.endpoints.first == "one" ? honest + manners.forges : state.blocks.flatMap(\.logs)
       let found = all.filter { log in
-        log.address == filter.address && range.contains(log.place.block.number)
-          && zip(filter.topics, log.topics).allSatisfy { $0.isEmpty || $0.contains($1) }
+        log.log.address == filter.address && range.contains(log.place.block.number)
+          && zip(filter.topics, log.log.topics).allSatisfy { $0?.contains($1) ?? true }
       }
       return (found, state.endpoints.first ?? "none")
     }

@@ -1,0 +1,133 @@
+import JSON
+import Postgres
+import Service
+import Synchronization
+
+/// `indexer run`: follows the chain for months, shows itself over HTTP, and gets over endpoints and databases that go away.
+final class IndexerService: Sendable {
+  private let options: IndexerOptions
+  private let migrations: String
+  private let log: IndexerLog
+  private let metrics = Metrics.indexer()
+  private let shown = Mutex(Shown())
+
+  private struct Shown {
+    var status: IndexerStatus?
+    var isReady = false
+    var refreshAt = ContinuousClock.now
+  }
+
+  private static let longestReconnect = Duration.seconds(30)
+
+  init(_ options: IndexerOptions, migrations: String, log: IndexerLog) {
+    self.options = options
+    self.migrations = migrations
+    self.log = log
+  }
+
+  /// Ends with cancellation, or throws what a person must decide.
+  func run(listen: String) async throws {
+    // A first session that cannot be opened is a mistake in the configuration: it ends the program with a clear line.
+    var session = try await IndexerSession.open(options, migrations: migrations, metrics: metrics)
+    let server = try HTTPServer(listen) { [self] path in answer(path) }
+    defer { server.stop() }
+    log.line(
+      "following the chain",
+      [
+        ("chain", String(session.chainID)), ("vault", options.followed.vault.checksummed),
+        ("quorum", quorumNote), ("listen", "127.0.0.1:\(server.port)"),
+      ])
+    var wait = options.poll
+    while true {
+      do {
+        try await follow(session) { wait = options.poll }
+        return
+      } catch let error as PostgresError where Self.isLost(error) {
+        shown.withLock { $0.isReady = false }
+        log.line("database lost", [("reason", "\(error)")], level: "error")
+      }
+      while true {
+        guard (try? await Task.sleep(for: wait)) != nil else { return }
+        wait = min(wait * 2, Self.longestReconnect)
+        do {
+          session = try await IndexerSession.open(
+            options, migrations: migrations, metrics: metrics)
+          log.line("database is back")
+          break
+        } catch let error as PostgresError where Self.isLost(error) {
+          log.line("database still lost", [("reason", "\(error)")], level: "error")
+        } catch let fault as ChainFault {
+          log.line("endpoints lost", [("reason", fault.description)], level: "error")
+        }
+      }
+    }
+  }
+
+  private func follow(_ session: IndexerSession, progressed: () -> Void) async throws {
+    var chain = session.chainSync()
+    let log = log
+    let run = SyncRun(clock: ContinuousClock(), poll: options.poll) { log.event($0) }
+    try await refresh(session, isReady: false, atOnce: true)
+    do {
+      try await run.run(&chain) { caughtUp in
+        if !caughtUp { session.chain.forgive() }
+        try await self.refresh(session, isReady: caughtUp)
+      }
+    } catch is CancellationError {
+      log.line("stopping")
+    }
+  }
+
+  /// Reads the status again, but never more than a small part of the time: its sums grow with the history.
+  private func refresh(
+    _ session: IndexerSession, isReady: Bool, atOnce: Bool = false
+  ) async throws {
+    let isDue = shown.withLock { shown in
+      shown.isReady = isReady
+      return atOnce || ContinuousClock.now >= shown.refreshAt
+    }
+    guard isDue else { return }
+    let start = ContinuousClock.now
+    let status = try await session.status()
+    let took = ContinuousClock.now - start
+    metrics.follow(status, isReady: isReady)
+    shown.withLock {
+      $0.status = status
+      $0.refreshAt = .now + took * 20
+    }
+  }
+
+  private var quorumNote: String {
+    options.pool.clients.count == 1
+      ? "1 of 1: finds omissions and mistakes, not an invented chain" : options.pool.quorumText
+  }
+
+  private func answer(_ path: String) -> HTTPServer.Response {
+    let (status, isReady) = shown.withLock { ($0.status, $0.isReady) }
+    switch path {
+    case "/health": return HTTPServer.Response(body: "{\"ok\":true}\n")
+    case "/ready":
+      return HTTPServer.Response(status: isReady ? 200 : 503, body: "{\"ready\":\(isReady)}\n")
+    case "/status":
+      guard let status else { return HTTPServer.Response(status: 503, body: "{}\n") }
+      return HTTPServer.Response(body: status.json.description + "\n")
+    case "/metrics":
+      return HTTPServer.Response(
+        contentType: "text/plain; version=0.0.4", body: metrics.exposition)
+    default:
+      return HTTPServer.Response(
+        status: 404, contentType: "text/plain",
+        body: "/health, /ready, /status and /metrics are here\n")
+    }
+  }
+
+  private static func isLost(_ error: PostgresError) -> Bool {
+    switch error {
+    case .connection, .commitUnknown: true
+    // Shutting down, starting up, out of connections, terminated by an administrator; a deadlock or a lock time-out is tried again too.
+    case .server(let server):
+      ["57P01", "57P02", "57P03", "53300", "40P01", "40001", "55P03"].contains(server.sqlState)
+    default: false
+    }
+  }
+}
