@@ -1,0 +1,42 @@
+import Ethereum
+
+/// What a transaction offers for gas (EIP-1559).
+struct Fees: Equatable, Sendable {
+  let maxFeePerGasWei: UInt256
+  let priorityFeePerGasWei: UInt256
+
+  static let gwei = UInt256(1_000_000_000)
+
+  /// A first offer: twice the next base fee and a tip, so that six full blocks in a row do not strand it.
+  ///
+  /// - Returns: nil when the base fee alone is above the cap: wait.
+  static func first(baseFeeWei: UInt256, tipWei: UInt256, capWei: UInt256) throws -> Fees? {
+    guard baseFeeWei < capWei else { return nil }
+    let wanted = try baseFeeWei.multiplied(by: 2).adding(tipWei)
+    let most = min(wanted, capWei)
+    return Fees(maxFeePerGasWei: most, priorityFeePerGasWei: min(tipWei, most))
+  }
+
+  /// A replacement's offer, or nil when the cap leaves no room for one.
+  ///
+  /// Both are raised by an eighth or more: a node refuses a replacement that lifts only one of the two fees.
+  func raised(baseFeeWei: UInt256, tipWei: UInt256, capWei: UInt256) throws -> Fees? {
+    let tip = max(try Self.eighthMore(priorityFeePerGasWei), tipWei)
+    let wanted = try baseFeeWei.multiplied(by: 2).adding(tip)
+    let most = max(try Self.eighthMore(maxFeePerGasWei), min(wanted, capWei))
+    guard most <= capWei, tip <= most else { return nil }
+    return Fees(maxFeePerGasWei: most, priorityFeePerGasWei: tip)
+  }
+
+  /// ⌈value · 9/8⌉, and one more than the value at least.
+  private static func eighthMore(_ value: UInt256) throws -> UInt256 {
+    let (quotient, remainder) = try value.multiplied(by: 9, dividedBy: 8)
+    let raised = remainder == .zero ? quotient : try quotient.adding(.one)
+    return max(raised, try value.adding(.one))
+  }
+
+  /// The cap that a plan gets when nobody names one: four times the base fee of now, and a tip.
+  static func defaultCap(baseFeeWei: UInt256, tipWei: UInt256) throws -> UInt256 {
+    max(try baseFeeWei.multiplied(by: 4).adding(tipWei), try gwei.multiplied(by: 3))
+  }
+}

@@ -1,0 +1,232 @@
+import Credits
+import Ethereum
+import Foundation
+import JSON
+import Postgres
+
+extension SettlerProgram {
+  // MARK: plan
+
+  /// Prints the stored plan, or makes one: it spends nothing.
+  func plan() async throws {
+    let epoch = try arguments.epoch(at: 1)
+    let connection = try await openLedger()
+    let reader = try reader(connection)
+    if !arguments.has("again"), try await reader.manifest(of: epoch) != nil {
+      log("epoch \(epoch) has a plan; this is it (--again makes a new one)")
+      return try await show(epoch, reader)
+    }
+    let row = try await reader.epoch(epoch)
+    guard [.closed, .planned, .approved].contains(row.state) else {
+      throw SettlerError.wrongState(epoch, row.state, wanted: "closed, planned or approved")
+    }
+    let key = try loadKey()
+    let policy = try policy()
+    guard key.address != policy.settler else { throw ApprovalError.plannerIsSettler(key.address) }
+    guard !policy.approvers.contains(key.address) else {
+      throw ApprovalError.plannerIsApprover(key.address)
+    }
+    let chain = try nodeChain()
+    let facts = try await reader.facts(epoch: epoch)
+    guard facts.method == .vault else { throw SettlerError.transferMethod }
+    let manifest = try await makeManifest(facts, settler: policy.settler, reader, chain)
+    let signature = try Plan(manifest).signed(by: key)
+    try await SettlerSQL(connection: connection).storePlan(
+      manifest, planner: key.address, signature: signature.bytes, again: arguments.has("again"))
+    try await show(epoch, reader)
+  }
+
+  private func makeManifest(
+    _ facts: SettlementFacts, settler: Address, _ reader: LedgerReader, _ chain: NodeChain
+  ) async throws -> Manifest {
+    let check = ChainCheck(chain: chain, vault: facts.vault)
+    try await check.checkVault(
+      chainID: facts.chainID, settler: settler, at: facts.plannedAt.hash)
+    let minimums = Manifest.Options(
+      minPayoutWei: try arguments.amount("min-payout") ?? .zero,
+      minChargeWei: try arguments.amount("min-charge") ?? .zero)
+    let maxGas = try arguments.number("max-gas") ?? Manifest.Limits.transactionGasCap
+    guard (100_000...Manifest.Limits.transactionGasCap).contains(maxGas) else {
+      throw UsageError(
+        "--max-gas is \(maxGas); 100000…\(Manifest.Limits.transactionGasCap) (EIP-7825)")
+    }
+    let lifeMs = try arguments.duration("expires") ?? 7 * 86_400_000
+    let expires = UInt64(clamping: (clock.nowMs() + lifeMs) / 1_000)
+    let market = try await chain.fees()
+    let cap =
+      try arguments.flag("max-fee").map { try gwei($0) }
+      ?? Fees.defaultCap(baseFeeWei: market.baseFeeWei, tipWei: market.tipWei)
+    func limits(charges: Int, payments: Int, transactions: Int) -> Manifest.Limits {
+      Manifest.Limits(
+        maxTransactions: transactions, gasPerTransaction: maxGas, maxFeePerGasWei: cap,
+        chargesPerTransaction: charges, paymentsPerTransaction: payments, expires: expires)
+    }
+    func build(_ limits: Manifest.Limits) throws -> Manifest {
+      try ManifestBuilder.build(
+        facts, ManifestBuilder.Options(settler: settler, limits: limits, minimums: minimums))
+    }
+    // Who is in it does not depend on the limits, and the limits on who is in it.
+    let draft = try build(limits(charges: 1, payments: 1, transactions: 1_000_000))
+    let pool = try await reader.pool(upTo: facts.plannedAt.number)
+    try await check.checkTotals(
+      at: facts.plannedAt, pool: pool,
+      charged: Dictionary(
+        uniqueKeysWithValues: draft.charges.map { ($0.user, $0.charged) }),
+      paid: Dictionary(
+        uniqueKeysWithValues: draft.payees.map { ($0.address, $0.paidBefore) }))
+    _ = try await check.nextNonce(
+      of: settler, last: try await reader.lastNonce(of: settler), lastFinal: nil)
+    let sizer = ChunkSizer(
+      chain: chain, vault: facts.vault, settler: settler, maxGas: maxGas)
+    let charges = try await sizer.charges(draft.charges)
+    let payments = try await sizer.payments(draft.payees, pool: pool)
+    let sized = try build(
+      limits(charges: charges, payments: payments, transactions: 1_000_000))
+    let needed =
+      sized.chargeChunks.count + (sized.payeeCount + payments - 1) / payments
+    // Room for payloads that revert and are owed again.
+    let manifest = try build(
+      limits(charges: charges, payments: payments, transactions: max(1, needed) * 2))
+    let gas = UInt64(needed) * maxGas
+    log(
+      "\(needed) transactions, at most \(PRLX.text(try cap.multiplied(by: UInt256(gas)))) ETH for gas"
+        + " (\(gas) gas at the cap of \(cap) wei)")
+    return manifest
+  }
+
+  /// Gwei as people type it: at most nine decimals.
+  private func gwei(_ text: String) throws -> UInt256 {
+    // PRLX has nine more decimals than gwei.
+    let wei = try arguments.parsed(text, "max-fee") { try PRLX.wei($0) }
+    let (value, rest) = try wei.quotientAndRemainder(dividingBy: UInt256(1_000_000_000))
+    guard rest == .zero, value != .zero else {
+      throw UsageError("--max-fee is “\(text)”; gwei with at most nine decimals, above 0")
+    }
+    return value
+  }
+
+  // MARK: show
+
+  func show() async throws {
+    let reader = try reader(try await openLedger())
+    try await show(try arguments.epoch(at: 1), reader)
+  }
+
+  private func show(_ epoch: UInt64, _ reader: LedgerReader) async throws {
+    let view = try await EpochView.read(epoch, reader, policy: try? policy())
+    print(view.output, view.text)
+  }
+
+  // MARK: approve
+
+  func approve() async throws {
+    let epoch = try arguments.epoch(at: 1)
+    let connection = try await openLedger()
+    let reader = try reader(connection)
+    let verifier = PlanVerifier(reader: reader)
+    let plan = try await verifier.read(epoch)
+    let policy = try policy()
+    if let path = arguments.flag("export") {
+      let file = ApprovalFile(Approval(plan.manifest), manifest: plan.manifest)
+      try file.write(to: path)
+      return print(
+        .object([("epoch", .number(epoch)), ("manifest", .string(plan.manifest.hash.hex))]),
+        "wrote \(path): sign its typed_data, put the result into its signature, then approve --import")
+    }
+    try plan.checkPlan(policy, now: UInt64(clamping: clock.nowMs() / 1_000))
+    try await verifier.rebuild(plan)
+    let signature: Signature
+    if let path = arguments.flag("import") {
+      let (manifest, signed) = try ApprovalFile.read(path)
+      guard manifest == plan.manifest.hash else {
+        throw SettlerError.otherManifest(asked: manifest, current: plan.manifest.hash)
+      }
+      signature = signed
+    } else {
+      let asked = try arguments.parsed(try manifestHash(), "manifest") { try Hash32(hex: $0) }
+      guard asked == plan.manifest.hash else {
+        throw SettlerError.otherManifest(asked: asked, current: plan.manifest.hash)
+      }
+      let key = try loadKey()
+      guard policy.approvers.contains(key.address) else {
+        throw SettlerError.notAnApprover(key.address)
+      }
+      signature = try Approval(plan.manifest).signed(by: key)
+    }
+    let approver = try plan.approver(policy, signature: signature)
+    let approved = plan.approvers(policy).union([approver])
+    try await SettlerSQL(connection: connection).storeApproval(
+      plan.manifest.hash, approver: approver, signature: signature.bytes,
+      complete: approved.count >= policy.required)
+    log("\(approver) approved; \(approved.count) of \(policy.required) approvals")
+    try await show(epoch, reader)
+  }
+
+  /// An approver names what was looked at.
+  private func manifestHash() throws -> String {
+    guard let hash = arguments.flag("manifest") else {
+      throw UsageError("--manifest HASH is missing: name what you looked at with settler show")
+    }
+    return hash
+  }
+
+  func revoke() async throws {
+    let epoch = try arguments.epoch(at: 1)
+    let connection = try await openLedger()
+    let reader = try reader(connection)
+    let plan = try await PlanVerifier(reader: reader).read(epoch)
+    let key = try loadKey()
+    guard plan.approvals.contains(where: { $0.approver == key.address }) else {
+      throw SettlerError.notAnApprover(key.address)
+    }
+    try await SettlerSQL(connection: connection).revokeApproval(
+      plan.manifest.hash, approver: key.address)
+    try await show(epoch, reader)
+  }
+}
+
+/// What an approver takes to a machine with another wallet, and brings back signed.
+struct ApprovalFile {
+  let text: String
+
+  init(_ approval: Approval, manifest: Manifest) {
+    text = """
+      {"manifest":"\(manifest.hash.hex)",
+      "bytes":"\(Hex.encode(manifest.bytes))",
+      "typed_data":\(approval.typedDataJSON),
+      "signature":null}
+
+      """
+  }
+
+  func write(to path: String) throws {
+    try Data(text.utf8).write(to: URL(filePath: path), options: .atomic)
+  }
+
+  /// The manifest's hash and the signature of a file that came back.
+  static func read(_ path: String) throws -> (manifest: Hash32, signature: Signature) {
+    struct Fields: Decodable {
+      let manifest: String
+      let signature: String?
+    }
+    let data: Data
+    do { data = try Data(contentsOf: URL(filePath: path)) } catch {
+      throw SettlerError.badValue(
+        option: "--import", value: path, wanted: "a file that can be read is needed")
+    }
+    guard data.count <= 256 << 20, let fields = try? JSONDecoder().decode(Fields.self, from: data),
+      let manifest = try? Hash32(hex: fields.manifest)
+    else {
+      throw SettlerError.badValue(
+        option: "--import", value: path, wanted: "a file of approve --export is needed")
+    }
+    guard let text = fields.signature, let bytes = try? Hex.decode(text, count: 65),
+      let signature = try? Signature(bytes)
+    else {
+      throw SettlerError.badValue(
+        option: "--import", value: path,
+        wanted: "its signature must be 0x and 65 bytes: sign typed_data first")
+    }
+    return (manifest, signature)
+  }
+}

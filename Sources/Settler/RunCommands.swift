@@ -1,0 +1,112 @@
+import Credits
+import Ethereum
+import Foundation
+import JSON
+import Postgres
+
+extension SettlerProgram {
+  /// - Parameter epoch: nil is the one in flight.
+  func run(epoch asked: UInt64?) async throws -> ExitCode {
+    let wait = arguments.flag("wait") ?? "final"
+    guard ["final", "sent"].contains(wait) else {
+      throw UsageError("--wait is “\(wait)”; final or sent")
+    }
+    let deadline = try arguments.duration("timeout").map { clock.nowMs() + $0 }
+    let policy = try policy()
+    let key = try loadKey()
+    guard key.address == policy.settler else {
+      throw SettlerError.otherKey(found: key.address, wanted: policy.settler)
+    }
+    let connection = try await openLedger()
+    let reader = try reader(connection)
+    let inFlight = asked == nil ? try await reader.epochInFlight() : asked
+    guard let epoch = inFlight else { throw SettlerError.nothingInFlight }
+    let state = try await reader.epoch(epoch).state
+    guard [.approved, .charging, .paying, .final].contains(state) else {
+      throw SettlerError.wrongState(epoch, state, wanted: "approved")
+    }
+    if state == .final {
+      try await report(epoch, reader, policy)
+      return .done
+    }
+    // Held for as long as this process lives, on a connection of its own.
+    let lock = try await SettlerLock.take(try await furtherConnection())
+    let run = SettlementRun(
+      epoch: epoch, plan: try await PlanVerifier(reader: reader).read(epoch), key: key,
+      reader: reader, sql: SettlerSQL(connection: connection), chain: try nodeChain(),
+      clock: clock, log: log)
+    try await run.verify(policy)
+    let outcome = try await run.run(
+      until: wait == "sent" ? .sent : .final, deadlineMs: deadline)
+    try await lock.release()
+    if case .timeIsUp(let waitingFor) = outcome {
+      log("time is up, waiting for \(waitingFor); run it again")
+      try await report(epoch, reader, policy)
+      return .notYet
+    }
+    try await report(epoch, reader, policy)
+    return .done
+  }
+
+  private func report(
+    _ epoch: UInt64, _ reader: LedgerReader, _ policy: ApprovalPolicy
+  ) async throws {
+    let view = try await EpochView.read(epoch, reader, policy: policy)
+    print(view.output, view.text)
+  }
+
+  // MARK: report
+
+  func report() async throws {
+    let epoch = try arguments.epoch(at: 1)
+    let reader = try reader(try await openLedger())
+    let view = try await EpochView.read(epoch, reader, policy: try? policy())
+    let manifest = try await reader.manifest(of: epoch)
+    var approvals: [ApprovalRow] = []
+    if let manifest { approvals = try await reader.approvals(of: manifest.hash) }
+    let charged = try await reader.chargedTotals(upTo: try await reader.watermark().appliedTo)
+    let planned = try manifest?.decoded().charges ?? []
+    let report = EpochReport(
+      view: view, split: try await reader.split(of: epoch),
+      settler: try arguments.address("settler-address"),
+      approvers: approvals.map(\.approver),
+      work: try await reader.work(in: epoch),
+      shortfalls: view.epoch.state == .final
+        ? planned.compactMap { charge in
+          let taken = charged[charge.user] ?? .zero
+          guard taken < charge.spent else { return nil }
+          return EpochReport.Shortfall(user: charge.user, spent: charge.spent, charged: taken)
+        } : [],
+      late: try await reader.late(in: epoch), uncollected: try await reader.uncollected(in: epoch),
+      exposure: try await reader.exposure(), explorer: arguments.flag("explorer"))
+    var written: [JSONValue] = []
+    for (name, text) in [("html", { report.html }), ("csv", { report.csv })] {
+      guard let path = arguments.flag(name) else { continue }
+      try Data(text().utf8).write(to: URL(filePath: path), options: .atomic)
+      written.append(.string(path))
+    }
+    guard !written.isEmpty else { return print(view.output, view.text) }
+    print(
+      .object([("epoch", .number(epoch)), ("written", .array(written))]),
+      "wrote " + written.compactMap(\.string).joined(separator: " and "))
+  }
+}
+
+/// The one sender of a ledger: a table lock in a transaction that stays open and otherwise empty.
+struct SettlerLock {
+  private let connection: PostgresConnection
+
+  static func take(_ connection: PostgresConnection) async throws -> SettlerLock {
+    // The role's time-out for idle transactions is for forgotten ones; this one is meant.
+    try await connection.script("SET idle_in_transaction_session_timeout = 0; BEGIN")
+    do {
+      try await connection.run(
+        "LOCK TABLE credits.settler_of_ledger IN SHARE ROW EXCLUSIVE MODE NOWAIT", [])
+    } catch where error.sqlState == "55P03" {
+      throw SettlerError.anotherSettler
+    }
+    return SettlerLock(connection: connection)
+  }
+
+  func release() async throws { try await connection.script("ROLLBACK") }
+}
