@@ -1,64 +1,153 @@
+import ChainRPC
 import Credits
 import Ethereum
-import Foundation
-import FoundationNetworking
 
-// SCAFFOLD until ChainRPC lands
+/// The chain as endpoints tell it: what decides about money is agreed by the quorum or checked against proven headers.
 struct NodeChain: SettlementChain {
-  let urls: [URL], sends: [URL]
+  private let pool: EndpointPool
+  private let sending: [EthereumClient]
+
   init(reading: String, sending: String, quorum: Int?) throws {
-    urls = reading.split(separator: ",").map { URL(string: String($0))! }
-    sends = sending.split(separator: ",").map { URL(string: String($0))! }
+    pool = try EndpointPool(Endpoint.list(reading), quorum: quorum)
+    self.sending = try Endpoint.list(sending).map { EthereumClient(JSONRPCClient($0)) }
   }
-  struct RPCError: Error { let message: String }
-  func rpc(_ url: URL? = nil, _ method: String, _ params: [Any]) async throws -> Any {
-    var r = URLRequest(url: url ?? urls[0], timeoutInterval: 10)
-    r.httpMethod = "POST"
-    r.setValue("application/json", forHTTPHeaderField: "Content-Type")
-    r.httpBody = try JSONSerialization.data(withJSONObject: ["jsonrpc": "2.0", "id": 1, "method": method, "params": params] as [String: Any])
-    let data: Data
-    do { data = try await URLSession.shared.data(for: r).0 } catch { throw ChainUnavailable("\(error)") }
-    guard let o = try JSONSerialization.jsonObject(with: data) as? [String: Any] else { throw ChainUnavailable("no object") }
-    if let e = o["error"] as? [String: Any] { throw RPCError(message: "\(e["message"] ?? "?")") }
-    return o["result"] ?? NSNull()
+
+  func chainID() async throws -> UInt64 {
+    try await asking { try await pool.agreed(on: "the chain id") { try await $0.chainID() } }
   }
-  func q(_ any: Any) -> UInt256 { UInt256(quantity: any as! String)! }
-  func n(_ any: Any) -> UInt64 { UInt64(exactly: q(any))! }
-  func chainID() async throws -> UInt64 { n(try await rpc("eth_chainId", [])) }
-  func rpc(_ method: String, _ params: [Any]) async throws -> Any { try await rpc(nil, method, params) }
-  func hasCode(_ a: Address, at b: Hash32) async throws -> Bool { (try await rpc("eth_getCode", [a.checksummed, ["blockHash": b.hex]]) as! String) != "0x" }
-  func call(_ to: Address, _ data: [UInt8], at b: Hash32) async throws -> [UInt8] {
-    try Hex.decode(try await rpc("eth_call", [["to": to.checksummed, "data": Hex.encode(data)], ["blockHash": b.hex]]) as! String)
-  }
-  func nonce(of a: Address, at b: Hash32) async throws -> UInt64 { n(try await rpc("eth_getTransactionCount", [a.checksummed, ["blockHash": b.hex]])) }
-  func latestNonce(of a: Address) async throws -> UInt64 { n(try await rpc("eth_getTransactionCount", [a.checksummed, "latest"])) }
-  func pendingNonce(of a: Address) async throws -> UInt64 { n(try await rpc("eth_getTransactionCount", [a.checksummed, "pending"])) }
-  func balance(of a: Address) async throws -> UInt256 { q(try await rpc("eth_getBalance", [a.checksummed, "latest"])) }
-  func simulate(from: Address, to: Address, data: [UInt8]) async throws {
-    do { _ = try await rpc("eth_call", [["from": from.checksummed, "to": to.checksummed, "data": Hex.encode(data)], "latest"]) } catch let e as RPCError { throw EstimateRefused(reason: e.message) }
-  }
-  func estimateGas(from: Address, to: Address, data: [UInt8]) async throws -> UInt64 {
-    do { return n(try await rpc("eth_estimateGas", [["from": from.checksummed, "to": to.checksummed, "data": Hex.encode(data)]])) } catch let e as RPCError { throw EstimateRefused(reason: e.message) }
-  }
-  func fees() async throws -> (baseFeeWei: UInt256, tipWei: UInt256) {
-    let h = try await rpc("eth_feeHistory", ["0x5", "latest", [50]]) as! [String: Any]
-    return (q((h["baseFeePerGas"] as! [Any]).last!), UInt256(1_000_000_000))
-  }
-  func inclusion(of hash: Hash32) async throws -> SendState.Inclusion? {
-    guard let r = try await rpc("eth_getTransactionReceipt", [hash.hex]) as? [String: Any] else { return nil }
-    return SendState.Inclusion(hash: hash, blockNumber: n(r["blockNumber"]!), blockHash: try Hash32(hex: r["blockHash"] as! String), gasUsed: n(r["gasUsed"]!), gasPriceWei: q(r["effectiveGasPrice"]!), succeeded: n(r["status"]!) == 1)
-  }
-  func provenReceipts(of b: Hash32, header: [UInt8]) async throws -> ProvenBlock {
-    let rs = try await rpc("eth_getBlockReceipts", [["blockHash": b.hex]]) as! [[String: Any]]
-    return ProvenBlock(transactions: try rs.map { try Hash32(hex: $0["transactionHash"] as! String) }, receipts: rs.map { ProvenBlock.Receipt(succeeded: n($0["status"]!) == 1, gasUsed: n($0["gasUsed"]!), logs: []) })
-  }
-  func send(_ raw: [UInt8]) async -> [SendAnswer] {
-    var out: [SendAnswer] = []
-    for u in sends {
-      do { let h = try await rpc(u, "eth_sendRawTransaction", [Hex.encode(raw)]); out.append(SendAnswer(endpoint: u.absoluteString, outcome: "accepted \(h)", accepted: true)) }
-      catch let e as RPCError { out.append(SendAnswer(endpoint: u.absoluteString, outcome: e.message, accepted: false)) }
-      catch { out.append(SendAnswer(endpoint: u.absoluteString, outcome: "\(error)", accepted: false)) }
+
+  func hasCode(_ address: Address, at block: Hash32) async throws -> Bool {
+    try await asking {
+      try await pool.agreed(on: "code of \(address)") {
+        try await !$0.code(address, at: .hash(block)).isEmpty
+      }
     }
-    return out
+  }
+
+  func call(_ to: Address, _ data: [UInt8], at block: Hash32) async throws -> [UInt8] {
+    try await asking {
+      try await pool.agreed(on: "a call of \(to)") {
+        try await $0.call(to: to, data: data, at: .hash(block))
+      }
+    }
+  }
+
+  func nonce(of account: Address, at block: Hash32) async throws -> UInt64 {
+    try await asking {
+      try await pool.agreed(on: "the nonce of \(account)") {
+        try await $0.transactionCount(account, at: .hash(block))
+      }
+    }
+  }
+
+  func latestNonce(of account: Address) async throws -> UInt64 {
+    try await asking { try await pool.first { try await $0.transactionCount(account, at: .latest) } }
+  }
+
+  func pendingNonce(of account: Address) async throws -> UInt64 {
+    try await asking { try await pool.first { try await $0.transactionCount(account, at: .pending) } }
+  }
+
+  func balance(of account: Address) async throws -> UInt256 {
+    try await asking { try await pool.first { try await $0.balance(account, at: .latest) } }
+  }
+
+  func simulate(from: Address, to: Address, data: [UInt8]) async throws {
+    _ = try await asking {
+      try await pool.first { try await $0.call(to: to, data: data, from: from, at: .latest) }
+    }
+  }
+
+  func estimateGas(from: Address, to: Address, data: [UInt8]) async throws -> UInt64 {
+    try await asking {
+      try await pool.first { try await $0.estimateGas(from: from, to: to, data: data) }
+    }
+  }
+
+  func fees() async throws -> (baseFeeWei: UInt256, tipWei: UInt256) {
+    let fees = try await asking { try await pool.first { try await $0.fees() } }
+    return (baseFeeWei: fees.baseFee, tipWei: fees.tip)
+  }
+
+  func inclusion(of hash: Hash32) async throws -> SendState.Inclusion? {
+    let receipt = try await asking { try await pool.first { try await $0.receipt(hash) } }
+    guard let receipt, receipt.transaction == hash else { return nil }
+    return SendState.Inclusion(
+      hash: hash, blockNumber: receipt.blockNumber, blockHash: receipt.blockHash,
+      gasUsed: receipt.gasUsed, gasPriceWei: receipt.effectiveGasPrice,
+      succeeded: receipt.receipt.succeeded)
+  }
+
+  /// The receipts must rebuild the proven header's `receiptsRoot`. Which hash stands at which index is what the quorum
+  /// says of that block.
+  func provenReceipts(of block: Hash32, header bytes: [UInt8]) async throws -> ProvenBlock {
+    let header = try Header(encoded: bytes)
+    guard header.hash == block else {
+      throw SettlerError.halted("the stored header of block \(block) does not hash to it")
+    }
+    let transactions = try await asking {
+      try await pool.agreed(on: "the transactions of block \(block)") {
+        try await $0.block(.hash(block))?.transactions
+      }
+    }
+    let receipts = try await asking {
+      try await pool.first { client in
+        let receipts = try await client.receipts(block)
+        guard OrderedTrie.root(receipts.map(\.receipt.encoded)) == header.receiptsRoot else {
+          throw RPCError.malformed(
+            endpoint: client.rpc.endpoint.description,
+            what: "receipts of block \(block) do not rebuild its receipts root")
+        }
+        return receipts
+      }
+    }
+    guard let transactions, transactions.count == receipts.count else {
+      throw ChainUnavailable("block \(block) has another number of transactions than of receipts")
+    }
+    var gasBefore: UInt64 = 0
+    var proven: [ProvenBlock.Receipt] = []
+    for receipt in receipts.map(\.receipt) {
+      // Cumulative gas is proven, a receipt's own gas is beside it: only the difference can be believed.
+      let (gas, overflow) = receipt.cumulativeGasUsed.subtractingReportingOverflow(gasBefore)
+      guard !overflow else {
+        throw ChainUnavailable("cumulative gas of block \(block) goes down")
+      }
+      gasBefore = receipt.cumulativeGasUsed
+      proven.append(
+        ProvenBlock.Receipt(
+          succeeded: receipt.succeeded, gasUsed: gas,
+          logs: receipt.logs.map {
+            ProvenBlock.Log(address: $0.address, topics: $0.topics, data: $0.data)
+          }))
+    }
+    return ProvenBlock(transactions: transactions, receipts: proven)
+  }
+
+  func send(_ raw: [UInt8]) async -> [SendAnswer] {
+    let hash = Hash32.keccak(raw)
+    var answers: [SendAnswer] = []
+    for client in sending {
+      let endpoint = client.rpc.endpoint.description
+      do {
+        let answered = try await client.send(raw)
+        answers.append(
+          SendAnswer(
+            endpoint: endpoint, outcome: "accepted as \(answered)", accepted: answered == hash))
+      } catch {
+        answers.append(SendAnswer(endpoint: endpoint, outcome: "\(error)", accepted: false))
+      }
+    }
+    return answers
+  }
+
+  /// An endpoint's own refusal of a call is an answer; everything else is no answer, and may be asked again.
+  private func asking<Value>(_ question: () async throws -> Value) async throws -> Value {
+    do {
+      return try await question()
+    } catch RPCError.remote(_, let code, let message, _) where code == 3 || message.contains("revert") {
+      throw EstimateRefused(reason: message)
+    } catch let error as RPCError {
+      throw ChainUnavailable("\(error)")
+    }
   }
 }
