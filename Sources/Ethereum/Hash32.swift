@@ -3,18 +3,18 @@ import Keccak
 /// A 32-byte hash or word, compared by its bytes.
 public struct Hash32: Hashable, Sendable {
   // Big-endian words, so that comparing them is comparing the bytes.
-  private let words: SIMD4<UInt64>
+  private let words: FourWords
 
-  public static let zero = Hash32(words: SIMD4(repeating: 0))
+  public static let zero = Hash32(words: FourWords(repeating: 0))
 
-  private init(words: SIMD4<UInt64>) {
+  private init(words: FourWords) {
     self.words = words
   }
 
   /// The 32 bytes given.
   public init(_ bytes: some Collection<UInt8>) throws(Hex.DecodingError) {
     guard bytes.count == 32 else { throw .wrongLength(wanted: 32, found: bytes.count) }
-    var words = SIMD4<UInt64>(repeating: 0)
+    var words = FourWords(repeating: 0)
     for (index, byte) in bytes.enumerated() {
       words[index / 8] = words[index / 8] << 8 | UInt64(byte)
     }
@@ -28,7 +28,7 @@ public struct Hash32: Hashable, Sendable {
 
   public init(_ digest: Keccak256.Digest) {
     self.words = digest.withUnsafeBytes { buffer in
-      var words = SIMD4<UInt64>(repeating: 0)
+      var words = FourWords(repeating: 0)
       for index in 0..<4 {
         words[index] = UInt64(
           bigEndian: buffer.loadUnaligned(fromByteOffset: 8 * index, as: UInt64.self))

@@ -1,6 +1,6 @@
 extension UInt256 {
   public func addingReportingOverflow(_ other: UInt256) -> (partialValue: UInt256, overflow: Bool) {
-    var result = SIMD4<UInt64>(repeating: 0)
+    var result = FourWords(repeating: 0)
     var carry = false
     for index in 0..<4 {
       let (sum, first) = limbs[index].addingReportingOverflow(other.limbs[index])
@@ -14,7 +14,7 @@ extension UInt256 {
   public func subtractingReportingOverflow(
     _ other: UInt256
   ) -> (partialValue: UInt256, overflow: Bool) {
-    var result = SIMD4<UInt64>(repeating: 0)
+    var result = FourWords(repeating: 0)
     var borrow = false
     for index in 0..<4 {
       let (difference, first) = limbs[index].subtractingReportingOverflow(other.limbs[index])
@@ -59,8 +59,8 @@ extension UInt256 {
       product[left + 4] = carry
     }
     return (
-      UInt256(limbs: SIMD4(product[4], product[5], product[6], product[7])),
-      UInt256(limbs: SIMD4(product[0], product[1], product[2], product[3]))
+      UInt256(limbs: FourWords(product[4], product[5], product[6], product[7])),
+      UInt256(limbs: FourWords(product[0], product[1], product[2], product[3]))
     )
   }
 
@@ -79,7 +79,7 @@ extension UInt256 {
   }
 
   func dividedByWord(_ divisor: UInt64) -> (quotient: UInt256, remainder: UInt64) {
-    var quotient = SIMD4<UInt64>(repeating: 0)
+    var quotient = FourWords(repeating: 0)
     var remainder: UInt64 = 0
     for index in stride(from: 3, through: 0, by: -1) {
       (quotient[index], remainder) = divisor.dividingFullWidth((remainder, limbs[index]))
@@ -112,7 +112,7 @@ extension UInt256 {
   }
 
   private func doubled(adding bit: UInt64) -> UInt256 {
-    var result = SIMD4<UInt64>(repeating: 0)
+    var result = FourWords(repeating: 0)
     result[0] = limbs[0] << 1 | bit
     for index in 1..<4 { result[index] = limbs[index] << 1 | limbs[index - 1] >> 63 }
     return UInt256(limbs: result)

@@ -1,7 +1,7 @@
 /// An unsigned integer of 256 bits. Arithmetic is checked: it throws instead of wrapping or trapping.
 public struct UInt256: Hashable, Sendable {
   // Least significant first.
-  var limbs: SIMD4<UInt64>
+  var limbs: FourWords
 
   public enum ArithmeticError: Error, Equatable, Sendable, CustomStringConvertible {
     case overflow
@@ -19,20 +19,20 @@ public struct UInt256: Hashable, Sendable {
 
   public static let zero = UInt256(0)
   public static let one = UInt256(1)
-  public static let max = UInt256(limbs: SIMD4(repeating: .max))
+  public static let max = UInt256(limbs: FourWords(repeating: .max))
 
-  init(limbs: SIMD4<UInt64>) {
+  init(limbs: FourWords) {
     self.limbs = limbs
   }
 
   public init(_ value: UInt64) {
-    self.limbs = SIMD4(value, 0, 0, 0)
+    self.limbs = FourWords(value, 0, 0, 0)
   }
 
   /// At most 32 bytes, most significant first.
   public init(bigEndian bytes: some Collection<UInt8>) throws(Hex.DecodingError) {
     guard bytes.count <= 32 else { throw .wrongLength(wanted: 32, found: bytes.count) }
-    var limbs = SIMD4<UInt64>(repeating: 0)
+    var limbs = FourWords(repeating: 0)
     for (index, byte) in bytes.reversed().enumerated() {
       limbs[index / 8] |= UInt64(byte) << UInt64(8 * (index % 8))
     }
@@ -61,7 +61,7 @@ public struct UInt256: Hashable, Sendable {
     guard !digits.isEmpty, digits.count <= 64, digits.first != 0x30 || digits.count == 1 else {
       return nil
     }
-    var limbs = SIMD4<UInt64>(repeating: 0)
+    var limbs = FourWords(repeating: 0)
     for (index, digit) in digits.reversed().enumerated() {
       guard let value = Hex.value(of: digit) else { return nil }
       limbs[index / 16] |= UInt64(value) << UInt64(4 * (index % 16))

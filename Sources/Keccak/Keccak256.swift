@@ -5,15 +5,16 @@
 public struct Keccak256: Sendable {
   /// A 32-byte hash value, inline.
   public struct Digest: Hashable, Sendable {
-    // Four words in memory order: comparing and hashing them is comparing and hashing the bytes.
-    let words: SIMD4<UInt64>
+    // In memory order: comparing and hashing them is comparing and hashing the bytes. Not SIMD4, whose alignment is more
+    // than the memory of asynchronous functions has.
+    let first, second, third, fourth: UInt64
 
     /// The 32 bytes, in an array of their own.
     public var bytes: [UInt8] { withUnsafeBytes { Array($0) } }
 
     /// Gives the 32 bytes to `body`, in place.
     public func withUnsafeBytes<R>(_ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R {
-      try Swift.withUnsafeBytes(of: words, body)
+      try Swift.withUnsafeBytes(of: self, body)
     }
   }
 
@@ -79,8 +80,8 @@ public struct Keccak256: Sendable {
     pending[Self.rate - 1] ^= 0x80
     absorbPending()
     return Digest(
-      words: SIMD4(
-        state.a0.littleEndian, state.a1.littleEndian, state.a2.littleEndian, state.a3.littleEndian))
+      first: state.a0.littleEndian, second: state.a1.littleEndian,
+      third: state.a2.littleEndian, fourth: state.a3.littleEndian)
   }
 
   private mutating func append(_ bytes: Slice<UnsafeRawBufferPointer>) {
