@@ -28,12 +28,19 @@ let programs: [Target] = [
 ]
 
 let tests: [Target] = [
-  .target(name: "TestSupport", dependencies: foundation, path: "Tests/TestSupport", swiftSettings: strict),
+  .target(
+    name: "TestSupport", dependencies: foundation, path: "Tests/TestSupport", swiftSettings: strict),
   test("Keccak"), test("RLP"), test("JSON"), test("Ethereum"), test("ChainRPC"), test("Postgres"),
   test("Credits"), test("Ledger"), test("Service"),
   test("Indexer", of: ["Indexer"]), test("Meter", of: ["Meter"]),
   test("Settler", of: ["Settler"]), test("Auditor", of: ["Auditor"]),
   test("EndToEnd"),
+]
+
+// What bench/run builds and times against peers.
+let benches: [Target] = [
+  .executableTarget(
+    name: "bench-keccak", dependencies: ["Keccak"], path: "bench/keccak", swiftSettings: strict)
 ]
 
 let libraries: [Target] = [
@@ -48,7 +55,7 @@ let package = Package(
   products: ["Indexer", "Meter", "Settler", "Auditor"].map {
     .executable(name: $0.lowercased(), targets: [$0])
   },
-  targets: libraries + rooms + programs + tests
+  targets: libraries + rooms + programs + benches + tests
 )
 
 func room(_ name: String, imports: [Target.Dependency] = []) -> Target {

@@ -291,7 +291,8 @@ class Demo:
         if self.keep:
             print("\nexport " + "\nexport ".join(f"{k}='{self.env[k]}'" for k in (
                 "DATABASE_URL", "RPC_URL", "CHAIN_ID", "VAULT_ADDRESS", "TOKEN_ADDRESS", "START_BLOCK", "SETTLER_ADDRESS",
-                "APPROVERS", "APPROVALS_REQUIRED")) + f"\nexport PATH={self.programs}:$PATH\n# keys (dev keys): {self.work}/*.key")
+                "APPROVERS", "APPROVALS_REQUIRED")) + f"\nexport KEYS='{self.work}' ACCOUNT='{users[19]['address']}'   # dev keys, and a user"
+                f"\nexport PATH='{self.programs}':$PATH")
 
     def usage(self, users, nodes):
         """5,000 records: the worked examples, text and images, fallback, repeats, and mistakes a client can make."""

@@ -48,7 +48,13 @@ struct AuditorProgram {
     let endpoints = try arguments.parsed("rpc-url", arguments.required("rpc-url")) {
       try Endpoint.list($0)
     }
-    let pool = try EndpointPool(endpoints, quorum: try arguments.number("quorum").map { Int($0) })
+    let quorum = try arguments.number("quorum").map { Int($0) }
+    let pool: EndpointPool
+    do {
+      pool = try EndpointPool(endpoints, quorum: quorum)
+    } catch {
+      throw UsageError("\(error)")
+    }
     try await pool.checkChain(chainID)
     let connection = try await Ledger.open(
       try arguments.required("database-url"), as: .auditor,

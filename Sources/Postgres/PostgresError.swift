@@ -31,7 +31,11 @@ public enum PostgresError: Error, Sendable, Equatable {
 extension PostgresError: CustomStringConvertible {
   public var description: String {
     switch self {
-    case .connection(let why): "no connection to PostgreSQL: \(why)"
+    case .connection(let why):
+      // libpq's text has several lines where several addresses were tried.
+      "no connection to PostgreSQL: "
+        + why.split(whereSeparator: \.isNewline).map { $0.drop { $0 == "\t" } }.joined(
+          separator: " ")
     case .commitUnknown(let why):
       "the connection to PostgreSQL was lost during COMMIT, which may have happened: \(why)"
     case .server(let error):

@@ -24,6 +24,23 @@ public enum Products {
   public static func run(
     _ name: String, _ arguments: [String], environment: [String: String] = [:], stdin: String = ""
   ) async throws -> Output {
+    try await execute(path(name), arguments, environment: environment, stdin: stdin)
+  }
+
+  /// Runs a script with bash, the programs on its PATH.
+  public static func shell(
+    _ script: String, environment: [String: String]
+  ) async throws -> Output {
+    let programs = URL(fileURLWithPath: path("indexer")).deletingLastPathComponent().path
+    let old = ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin"
+    return try await execute(
+      "/bin/bash", ["-c", script],
+      environment: environment.merging(["PATH": "\(programs):\(old)"]) { $1 }, stdin: "")
+  }
+
+  private static func execute(
+    _ executable: String, _ arguments: [String], environment: [String: String], stdin: String
+  ) async throws -> Output {
     try await withCheckedThrowingContinuation { continuation in
       Thread.detachNewThread {
         continuation.resume(
@@ -36,7 +53,7 @@ public enum Products {
             try Data(stdin.utf8).write(to: files[0])
             for file in files[1...] { try Data().write(to: file) }
             let process = Process()
-            process.executableURL = URL(fileURLWithPath: path(name))
+            process.executableURL = URL(fileURLWithPath: executable)
             process.arguments = arguments
             process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
             process.standardInput = try FileHandle(forReadingFrom: files[0])
