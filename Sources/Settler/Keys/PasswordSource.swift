@@ -43,7 +43,7 @@ struct PasswordSource {
   func newPassword(for path: String) throws -> Secret {
     let password = try password(for: path)
     guard password.count > 0 else {
-      throw UsageError("the password is empty; a key without one is worth a raw key file")
+      throw UsageError("the password is empty; such a keystore protects nothing")
     }
     if place == .terminal {
       guard try Self.ask("The same once more: ").isSame(as: password) else {
