@@ -45,8 +45,8 @@ import Testing
     }
   }
 
-  @Test func `at a terminal key and password are typed unseen, the password twice`() throws {
-    try inFolder { folder in
+  @Test func `at a terminal key and password are typed unseen, the password twice`() async throws {
+    try await inFolder { folder in
       let file = folder + "/key.json"
       let made = try terminal(
         [

@@ -152,7 +152,7 @@ import Testing
 
   // MARK: Against eth-account
 
-  @Test func `keystores of eth-account open, and it opens ours`() throws {
+  @Test func `keystores of eth-account open, and it opens ours`() async throws {
     let seed = Int.random(in: 0..<1_000_000)
     let made = try Python.lines("keystores.py", ["make", "--seed", "\(seed)", "--count", "60"])
     #expect(made.count == 60)
@@ -171,7 +171,7 @@ import Testing
       ours += fields[1] + "\t" + sealed.json(id: UUID())
       keys.append("0x" + fields[0])
     }
-    try inFolder { folder in
+    try await inFolder { folder in
       let file = folder + "/ours"
       try Data(ours.utf8).write(to: URL(filePath: file))
       let opened = try Python.lines("keystores.py", ["open", file])
@@ -275,9 +275,9 @@ import Testing
 
   @Test
   func `a new keystore is its owner's alone, of full cost, with its address, and never overwrites`()
-    throws
+    async throws
   {
-    try inFolder { folder in
+    try await inFolder { folder in
       let path = folder + "/key.json"
       let key = try secret(bytes: Hex.decode(devKey))
       let address = try KeyFile.create(
@@ -314,8 +314,8 @@ import Testing
   @Test(arguments: [0o600, 0o400, 0o640, 0o604, 0o620, 0o644, 0o666])
   func `a raw key is read only when it is its owner's alone; a keystore is read with a warning`(
     bits: Int
-  ) throws {
-    try inFolder { folder in
+  ) async throws {
+    try await inFolder { folder in
       let raw = folder + "/raw"
       try Data((devKey + "\n").utf8).write(to: URL(filePath: raw))
       #expect(chmod(raw, mode_t(bits)) == 0)
@@ -346,8 +346,8 @@ import Testing
     "0x" + String(repeating: "a", count: 66), String(repeating: "a", count: 64) + " b",
     String(repeating: " ", count: 20_000),
   ])
-  func `what is no key is refused, naming the file`(text: String) throws {
-    try inFolder { folder in
+  func `what is no key is refused, naming the file`(text: String) async throws {
+    try await inFolder { folder in
       let path = folder + "/key"
       try Data(text.utf8).write(to: URL(filePath: path))
       #expect(chmod(path, 0o600) == 0)
@@ -361,14 +361,23 @@ import Testing
     }
   }
 
-  @Test func `no file, a folder, a device and a named pipe are refused at once`() throws {
-    try inFolder { folder in
+  @Test func `no file, a folder, a device and a named pipe are refused at once`() async throws {
+    try await inFolder { folder in
       let pipe = folder + "/pipe"
       #expect(mkfifo(pipe, 0o600) == 0)
       for path in [folder + "/none", folder, "/dev/zero", pipe] {
         #expect(throws: SecretFileError.self) { try open(path) }
       }
     }
+  }
+
+  @Test(arguments: [
+    ("a b", "a b"), ("a\n", "a"), ("a\r\n", "a"), ("a\n\n", "a\n"), ("a\r", "a\r"), ("\n", ""),
+    ("", ""), (" a ", " a "),
+  ])
+  func `a password file's one line end is no part of the password`(text: String, wanted: String) {
+    #expect(secret(text).withoutLineEnd().isSame(as: secret(wanted)))
+    #expect(!secret(text).isSame(as: secret(text + "x")))
   }
 
   @Test func `a secret shows nothing of itself`() throws {
@@ -465,11 +474,4 @@ func inFolder<R>(_ body: (String) async throws -> R) async throws -> R {
   try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
   defer { try? FileManager.default.removeItem(at: folder) }
   return try await body(folder.path)
-}
-
-func inFolder<R>(_ body: (String) throws -> R) throws -> R {
-  let folder = FileManager.default.temporaryDirectory.appending(path: "keys-\(UUID().uuidString)")
-  try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-  defer { try? FileManager.default.removeItem(at: folder) }
-  return try body(folder.path)
 }

@@ -49,12 +49,14 @@ extension Secret {
     return isRandom ? secret : nil
   }
 
-  /// Without the one line end that editors and `echo` leave at the end of a file.
+  /// Without the one line end (LF or CR LF) that editors and `echo` leave at the end of a file.
   func withoutLineEnd() -> Secret {
     withBytes { bytes in
       var kept = bytes[...]
-      if kept.last == UInt8(ascii: "\n") { kept.removeLast() }
-      if kept.last == UInt8(ascii: "\r") { kept.removeLast() }
+      if kept.last == UInt8(ascii: "\n") {
+        kept.removeLast()
+        if kept.last == UInt8(ascii: "\r") { kept.removeLast() }
+      }
       return Secret(copying: kept)
     }
   }
