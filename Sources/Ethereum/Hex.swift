@@ -65,7 +65,8 @@ public enum Hex {
     return bytes
   }
 
-  static func value(of digit: UInt8) -> UInt8? {
+  /// The value of one digit in either case; nil for anything else.
+  public static func value(of digit: UInt8) -> UInt8? {
     switch digit {
     case UInt8(ascii: "0")...UInt8(ascii: "9"): digit - UInt8(ascii: "0")
     case UInt8(ascii: "a")...UInt8(ascii: "f"): digit - UInt8(ascii: "a") + 10

@@ -38,24 +38,39 @@ public final class PrivateKey: Sendable, CustomStringConvertible {
   /// The account that the key controls.
   public let address: Address
 
-  /// 32 bytes, most significant first.
-  public init(_ key: [UInt8]) throws(SigningError) {
-    guard key.count == 32, secp256k1_ec_seckey_verify(Secp256k1.shared.context, key) == 1 else {
-      throw .invalidKey
+  /// 32 bytes, most significant first. They are copied; wiping the original is its owner's business.
+  public init(_ key: RawSpan) throws(SigningError) {
+    guard key.byteCount == 32 else { throw .invalidKey }
+    let copy = UnsafeMutablePointer<UInt8>.allocate(capacity: 32)
+    for index in 0..<32 { copy[index] = key.unsafeLoad(fromByteOffset: index, as: UInt8.self) }
+    do {
+      address = try Self.address(of: copy)
+      bytes = copy
+    } catch {
+      Self.wipe(copy)
+      throw error
     }
-    var publicKey = secp256k1_pubkey()
-    guard secp256k1_ec_pubkey_create(Secp256k1.shared.context, &publicKey, key) == 1 else {
-      throw .invalidKey
-    }
-    address = try Address(publicKey)
-    bytes = .allocate(capacity: 32)
-    for index in 0..<32 { bytes[index] = key[index] }
   }
 
-  deinit {
+  /// 32 bytes, most significant first.
+  public convenience init(_ key: [UInt8]) throws(SigningError) {
+    try self.init(key.span.bytes)
+  }
+
+  private static func address(of key: UnsafePointer<UInt8>) throws(SigningError) -> Address {
+    var publicKey = secp256k1_pubkey()
+    guard secp256k1_ec_seckey_verify(Secp256k1.shared.context, key) == 1,
+      secp256k1_ec_pubkey_create(Secp256k1.shared.context, &publicKey, key) == 1
+    else { throw .invalidKey }
+    return try Address(publicKey)
+  }
+
+  private static func wipe(_ bytes: UnsafeMutablePointer<UInt8>) {
     explicit_bzero(bytes, 32)
     bytes.deallocate()
   }
+
+  deinit { Self.wipe(bytes) }
 
   public var description: String { "PrivateKey(\(address))" }
 

@@ -3,6 +3,7 @@ import Ethereum
 import Foundation
 import JSON
 import Postgres
+import Service
 
 extension SettlerProgram {
   // MARK: split
@@ -18,21 +19,23 @@ extension SettlerProgram {
   private func setSplit() async throws {
     let split = try splitOfArguments()
     let connection = try await openLedger()
-    try await SettlerSQL(connection: connection).setSplit(split, from: arguments.flag("from"))
+    try await SettlerSQL(connection: connection).setSplit(split, from: arguments.option("from"))
     try await listSplits(connection)
   }
 
   private func splitOfArguments() throws -> Split {
     func basisPoints(_ name: String) throws -> Int {
-      guard let value = try arguments.flag(name).map({ text -> Int in
-        guard let number = Int(text) else {
-          throw UsageError("--\(name) is “\(text)”, not basis points")
-        }
-        return number
-      }) else { throw UsageError("--\(name) is missing") }
+      guard
+        let value = try arguments.option(name).map({ text -> Int in
+          guard let number = Int(text) else {
+            throw UsageError("--\(name) is “\(text)”, not basis points")
+          }
+          return number
+        })
+      else { throw UsageError("--\(name) is missing") }
       return value
     }
-    let fallback = arguments.flag("fallback-to") ?? "infrastructure"
+    let fallback = arguments.option("fallback-to") ?? "infrastructure"
     guard let fallbackTo = Split.FallbackRole(rawValue: fallback) else {
       throw UsageError("--fallback-to is “\(fallback)”; infrastructure or treasury")
     }
@@ -98,7 +101,7 @@ extension SettlerProgram {
     let unfinished = try await reader.epochs().first { $0.state == .closed && !$0.isTallied }
     let closed: UInt64
     if let unfinished {
-      log("epoch \(unfinished.epoch) was cut before; adding it up")
+      Self.log("epoch \(unfinished.epoch) was cut before; adding it up")
       closed = unfinished.epoch
     } else {
       closed = try await cut(sql)
@@ -111,7 +114,8 @@ extension SettlerProgram {
     let next = epochs.first { $0.state == .open }?.epoch ?? closed + 1
     print(
       .object(row.output + [("next", .number(next))]),
-      "epoch \(closed) closed: \(row.debits) debits, gross \(PRLX.text(row.gross)) PRLX; epoch \(next) is open")
+      "epoch \(closed) closed: \(row.debits) debits, gross \(PRLX.text(row.gross)) PRLX; epoch \(next) is open"
+    )
   }
 
   /// The cut gives way to spending (`lock_timeout` in the function), so it is tried for a minute.
@@ -120,7 +124,7 @@ extension SettlerProgram {
       do {
         return try await sql.closeEpoch().epoch
       } catch let error as PostgresError where error.sqlState == "55P03" {
-        if attempt == 0 { log("spending holds the fence; trying again") }
+        if attempt == 0 { Self.log("spending holds the fence; trying again") }
         try await clock.sleep(ms: 500)
       }
     }
@@ -131,14 +135,15 @@ extension SettlerProgram {
 
   func hold(_ held: Bool) async throws {
     guard arguments.words.count == 2 else { throw UsageError("settler hold ADDR --reason TEXT") }
-    let payee = try arguments.parsed(arguments.words[1], "address") { try Address($0) }
-    let reason = arguments.flag("reason")
+    let payee = try arguments.parsed("address", arguments.words[1]) { try Address($0) }
+    let reason = arguments.option("reason")
     guard !held || reason?.isEmpty == false else { throw UsageError("--reason is missing") }
     let connection = try await openLedger()
     try await SettlerSQL(connection: connection).hold(payee, held: held, reason: reason)
     print(
       .object([("payee", .string(payee.checksummed)), ("held", .bool(held))]),
-      held ? "\(payee) is not paid until unhold; what it is owed is kept" : "\(payee) is paid again")
+      held ? "\(payee) is not paid until unhold; what it is owed is kept" : "\(payee) is paid again"
+    )
   }
 
   func holds() async throws {
@@ -162,7 +167,7 @@ extension SettlerProgram {
 
   func cancel() async throws {
     let epoch = try arguments.epoch(at: 1)
-    guard let reason = arguments.flag("reason"), !reason.isEmpty else {
+    guard let reason = arguments.option("reason"), !reason.isEmpty else {
       throw UsageError("--reason is missing")
     }
     let connection = try await openLedger()

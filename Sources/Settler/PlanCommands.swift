@@ -3,6 +3,7 @@ import Ethereum
 import Foundation
 import JSON
 import Postgres
+import Service
 
 extension SettlerProgram {
   // MARK: plan
@@ -13,7 +14,7 @@ extension SettlerProgram {
     let connection = try await openLedger()
     let reader = try reader(connection)
     if !arguments.has("again"), try await reader.manifest(of: epoch) != nil {
-      log("epoch \(epoch) has a plan; this is it (--again makes a new one)")
+      Self.log("epoch \(epoch) has a plan; this is it (--again makes a new one)")
       return try await show(epoch, reader)
     }
     let row = try await reader.epoch(epoch)
@@ -50,11 +51,11 @@ extension SettlerProgram {
       throw UsageError(
         "--max-gas is \(maxGas); 100000…\(Manifest.Limits.transactionGasCap) (EIP-7825)")
     }
-    let lifeMs = try arguments.duration("expires") ?? 7 * 86_400_000
+    let lifeMs = try arguments.durationMs("expires") ?? 7 * 86_400_000
     let expires = UInt64(clamping: (clock.nowMs() + lifeMs) / 1_000)
     let market = try await chain.fees()
     let cap =
-      try arguments.flag("max-fee").map { try gwei($0) }
+      try arguments.option("max-fee").map { try gwei($0) }
       ?? Fees.defaultCap(baseFeeWei: market.baseFeeWei, tipWei: market.tipWei)
     func limits(charges: Int, payments: Int, transactions: Int) -> Manifest.Limits {
       Manifest.Limits(
@@ -88,7 +89,7 @@ extension SettlerProgram {
     let manifest = try build(
       limits(charges: charges, payments: payments, transactions: max(1, needed) * 2))
     let gas = UInt64(needed) * maxGas
-    log(
+    Self.log(
       "\(needed) transactions, at most \(PRLX.text(try cap.multiplied(by: UInt256(gas)))) ETH for gas"
         + " (\(gas) gas at the cap of \(cap) wei)")
     return manifest
@@ -97,7 +98,7 @@ extension SettlerProgram {
   /// Gwei as people type it: at most nine decimals.
   private func gwei(_ text: String) throws -> UInt256 {
     // PRLX has nine more decimals than gwei.
-    let wei = try arguments.parsed(text, "max-fee") { try PRLX.wei($0) }
+    let wei = try arguments.parsed("max-fee", text) { try PRLX.wei($0) }
     let (value, rest) = try wei.quotientAndRemainder(dividingBy: UInt256(1_000_000_000))
     guard rest == .zero, value != .zero else {
       throw UsageError("--max-fee is “\(text)”; gwei with at most nine decimals, above 0")
@@ -126,24 +127,25 @@ extension SettlerProgram {
     let verifier = PlanVerifier(reader: reader)
     let plan = try await verifier.read(epoch)
     let policy = try policy()
-    if let path = arguments.flag("export") {
+    if let path = arguments.option("export") {
       let file = ApprovalFile(Approval(plan.manifest), manifest: plan.manifest)
       try file.write(to: path)
       return print(
         .object([("epoch", .number(epoch)), ("manifest", .string(plan.manifest.hash.hex))]),
-        "wrote \(path): sign its typed_data, put the result into its signature, then approve --import")
+        "wrote \(path): sign its typed_data, put the result into its signature, then approve --import"
+      )
     }
     try plan.checkPlan(policy, now: UInt64(clamping: clock.nowMs() / 1_000))
     try await verifier.rebuild(plan)
     let signature: Signature
-    if let path = arguments.flag("import") {
+    if let path = arguments.option("import") {
       let (manifest, signed) = try ApprovalFile.read(path)
       guard manifest == plan.manifest.hash else {
         throw SettlerError.otherManifest(asked: manifest, current: plan.manifest.hash)
       }
       signature = signed
     } else {
-      let asked = try arguments.parsed(try manifestHash(), "manifest") { try Hash32(hex: $0) }
+      let asked = try arguments.parsed("manifest", try manifestHash()) { try Hash32(hex: $0) }
       guard asked == plan.manifest.hash else {
         throw SettlerError.otherManifest(asked: asked, current: plan.manifest.hash)
       }
@@ -158,13 +160,13 @@ extension SettlerProgram {
     try await SettlerSQL(connection: connection).storeApproval(
       plan.manifest.hash, approver: approver, signature: signature.bytes,
       complete: approved.count >= policy.required)
-    log("\(approver) approved; \(approved.count) of \(policy.required) approvals")
+    Self.log("\(approver) approved; \(approved.count) of \(policy.required) approvals")
     try await show(epoch, reader)
   }
 
   /// An approver names what was looked at.
   private func manifestHash() throws -> String {
-    guard let hash = arguments.flag("manifest") else {
+    guard let hash = arguments.option("manifest") else {
       throw UsageError("--manifest HASH is missing: name what you looked at with settler show")
     }
     return hash

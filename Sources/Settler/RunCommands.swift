@@ -3,20 +3,26 @@ import Ethereum
 import Foundation
 import JSON
 import Postgres
+import Service
+import Synchronization
 
 extension SettlerProgram {
   /// - Parameter epoch: nil is the one in flight.
   func run(epoch asked: UInt64?) async throws -> ExitCode {
-    let wait = arguments.flag("wait") ?? "final"
+    let wait = arguments.option("wait") ?? "final"
     guard ["final", "sent"].contains(wait) else {
       throw UsageError("--wait is “\(wait)”; final or sent")
     }
-    let deadline = try arguments.duration("timeout").map { clock.nowMs() + $0 }
+    let deadline = try arguments.durationMs("timeout").map { clock.nowMs() + $0 }
     let policy = try policy()
     let key = try loadKey()
     guard key.address == policy.settler else {
       throw SettlerError.otherKey(found: key.address, wanted: policy.settler)
     }
+    let stopped = Atomic(false)
+    // Not before the key is open: until then nothing is begun, and Ctrl-C ends the program at once.
+    let signals = StopSignal { stopped.store(true, ordering: .relaxed) }
+    defer { withExtendedLifetime(signals) {} }
     let connection = try await openLedger()
     let reader = try reader(connection)
     let inFlight = asked == nil ? try await reader.epochInFlight() : asked
@@ -34,18 +40,21 @@ extension SettlerProgram {
     let run = SettlementRun(
       epoch: epoch, plan: try await PlanVerifier(reader: reader).read(epoch), key: key,
       reader: reader, sql: SettlerSQL(connection: connection), chain: try nodeChain(),
-      clock: clock, log: log)
+      clock: clock, log: Self.log)
     try await run.verify(policy)
     let outcome = try await run.run(
-      until: wait == "sent" ? .sent : .final, deadlineMs: deadline)
+      until: wait == "sent" ? .sent : .final, deadlineMs: deadline,
+      isStopped: { stopped.load(ordering: .relaxed) })
     try await lock.release()
-    if case .timeIsUp(let waitingFor) = outcome {
-      log("time is up, waiting for \(waitingFor); run it again")
-      try await report(epoch, reader, policy)
-      return .notYet
-    }
     try await report(epoch, reader, policy)
-    return .done
+    switch outcome {
+    case .final, .sent: return .done
+    case .timeIsUp(let waitingFor):
+      Self.log("time is up, waiting for \(waitingFor); run it again")
+    case .stopped:
+      Self.log("stopped between two steps, as asked; it is safe to run it again, it goes on here")
+    }
+    return .notYet
   }
 
   private func report(
@@ -78,10 +87,10 @@ extension SettlerProgram {
           return EpochReport.Shortfall(user: charge.user, spent: charge.spent, charged: taken)
         } : [],
       late: try await reader.late(in: epoch), uncollected: try await reader.uncollected(in: epoch),
-      exposure: try await reader.exposure(), explorer: arguments.flag("explorer"))
+      exposure: try await reader.exposure(), explorer: arguments.option("explorer"))
     var written: [JSONValue] = []
     for (name, text) in [("html", { report.html }), ("csv", { report.csv })] {
-      guard let path = arguments.flag(name) else { continue }
+      guard let path = arguments.option(name) else { continue }
       try Data(text().utf8).write(to: URL(filePath: path), options: .atomic)
       written.append(.string(path))
     }
@@ -102,7 +111,7 @@ struct SettlerLock {
     do {
       try await connection.run(
         "LOCK TABLE credits.settler_of_ledger IN SHARE ROW EXCLUSIVE MODE NOWAIT", [])
-    } catch where error.sqlState == "55P03" {
+    } catch  where error.sqlState == "55P03" {
       throw SettlerError.anotherSettler
     }
     return SettlerLock(connection: connection)

@@ -7,7 +7,10 @@ import Ethereum
 /// where it was, with the same bytes.
 final class SettlementRun {
   enum Goal { case final, sent }
-  enum Outcome: Equatable { case final, sent, timeIsUp(waitingFor: String) }
+  enum Outcome: Equatable {
+    case final, sent, stopped
+    case timeIsUp(waitingFor: String)
+  }
 
   /// What is to be done in one transaction: exactly what the manifest determines (I7).
   struct Payload: Equatable {
@@ -94,9 +97,13 @@ final class SettlementRun {
 
   // MARK: The loop
 
-  /// - Parameter deadlineMs: when to stop waiting; nil waits for ever.
-  func run(until goal: Goal, deadlineMs: Int64?, pollMs: Int64 = 500) async throws -> Outcome {
-    while true {
+  /// - Parameters:
+  ///   - deadlineMs: when to stop waiting; nil waits for ever.
+  ///   - isStopped: asked between steps; a step that was begun is never cut short.
+  func run(
+    until goal: Goal, deadlineMs: Int64?, pollMs: Int64 = 500, isStopped: () -> Bool
+  ) async throws -> Outcome {
+    while !isStopped() {
       var waitingFor: String
       do {
         switch try await step() {
@@ -115,6 +122,7 @@ final class SettlementRun {
       if let deadlineMs, clock.nowMs() >= deadlineMs { return .timeIsUp(waitingFor: waitingFor) }
       try await clock.sleep(ms: pollMs)
     }
+    return .stopped
   }
 
   private enum Step {
@@ -388,7 +396,9 @@ final class SettlementRun {
     }
     let payouts = try await computedPayouts(at: waterfall.block)
     let block = try await reader.block(waterfall.block)
-    guard payouts.pool == waterfall.pool, block?.hash == waterfall.blockHash else { throw SettlerError.alteredPayouts("the pool or its block differs") }
+    guard payouts.pool == waterfall.pool, block?.hash == waterfall.blockHash else {
+      throw SettlerError.alteredPayouts("the pool or its block differs")
+    }
     let stored = try await reader.payouts(of: manifest.hash)
     guard stored == payouts.rows else {
       throw SettlerError.alteredPayouts(
@@ -427,7 +437,8 @@ final class SettlementRun {
       manifest.hash, block: block.number, blockHash: block.hash, pool: payouts.pool,
       payouts: payouts.rows)
     log(
-      "waterfall at block \(block.number): pool \(PRLX.text(payouts.pool)) PRLX, \(payouts.rows.count) payees")
+      "waterfall at block \(block.number): pool \(PRLX.text(payouts.pool)) PRLX, \(payouts.rows.count) payees"
+    )
   }
 
   // MARK: What the ledger holds must be what was signed
@@ -471,11 +482,4 @@ struct ChainUnavailable: Error, CustomStringConvertible {
   let description: String
 
   init(_ description: String) { self.description = description }
-}
-
-/// The time, so that tests need not wait.
-protocol SettlerClock: Sendable {
-  /// Unix milliseconds.
-  func nowMs() -> Int64
-  func sleep(ms: Int64) async throws
 }

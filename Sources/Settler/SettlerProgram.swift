@@ -4,45 +4,38 @@ import Foundation
 import JSON
 import Ledger
 import Postgres
+import Service
 
 /// `settler`: epochs, shares, approvals, batches, signing, broadcasting, following payouts until final.
 struct SettlerProgram {
   let arguments: Arguments
+  let environment: [String: String]
   let clock: any SettlerClock
-  let say: @Sendable (String) -> Void
-  let log: @Sendable (String) -> Void
 
-  static let help = """
-    settler: closes epochs, plans, approves and sends their settlement, and follows it until final.
+  private static let valued: Set<String> = [
+    "operators", "treasury", "infrastructure", "treasury-wallet", "infrastructure-wallet",
+    "fallback-to", "from", "key", "password-file", "password-fd", "min-payout", "min-charge",
+    "max-fee", "max-gas", "expires", "manifest", "export", "import", "reason", "wait", "timeout",
+    "html", "csv", "explorer", "database-url", "rpc-url", "send-url", "quorum", "chain-id",
+    "vault-address", "token-address", "settler-address", "approvers", "approvals-required",
+    "start-block", "payout-method",
+  ]
 
-      settler split set --operators BP --treasury BP --infrastructure BP --treasury-wallet ADDR --infrastructure-wallet ADDR
-                        [--fallback-to infrastructure|treasury] [--from T]
-      settler split list
-      settler epoch list | epoch close
-      settler plan E --key FILE [--min-payout PRLX] [--min-charge PRLX] [--max-fee GWEI] [--max-gas N] [--expires 7d] [--again]
-      settler show E
-      settler approve E --manifest HASH --key FILE | approve E --export FILE | approve E --import FILE
-      settler revoke E --key FILE
-      settler cancel E --reason TEXT
-      settler run E --key FILE [--wait final|sent] [--timeout D]
-      settler resume --key FILE [--wait final|sent] [--timeout D]
-      settler hold ADDR --reason TEXT | unhold ADDR | holds
-      settler report E [--html FILE] [--csv FILE] [--explorer URL]
+  init(
+    _ arguments: [String], _ environment: [String: String], clock: any SettlerClock
+  ) throws(UsageError) {
+    self.arguments = try Arguments(
+      arguments, environment: environment, valued: Self.valued, switches: ["again"])
+    self.environment = environment
+    self.clock = clock
+  }
 
-    --json prints one JSON object. --key FILE holds a raw hex key and has mode 0600.
-    Variables, each also a flag: DATABASE_URL, RPC_URL, SEND_URL, QUORUM, CHAIN_ID, VAULT_ADDRESS, SETTLER_ADDRESS, APPROVERS,
-    APPROVALS_REQUIRED. Exit codes: 0 done, 1 failed or halted, 2 wrong usage, 3 not yet (time is up, run it again).
-
-    """
-
-  enum ExitCode: Int32 { case done = 0, failed = 1, usage = 2, notYet = 3 }
-
-  func main() async throws -> ExitCode {
-    if arguments.has("help") || arguments.has("h") {
-      say(Self.help)
+  func run() async throws -> ExitCode {
+    if arguments.has("help") {
+      Program.say(try SettlerHelp.text(for: arguments.words.first))
       return .done
     }
-    switch arguments.words.first {
+    switch try arguments.word(at: 0, "a command") {
     case "split": try await split()
     case "epoch": try await epoch()
     case "plan": try await plan()
@@ -56,8 +49,8 @@ struct SettlerProgram {
     case "unhold": try await hold(false)
     case "holds": try await holds()
     case "report": try await report()
-    case nil: throw UsageError("a command is missing")
-    case .some(let word): throw UsageError("there is no command \(word)")
+    case "key": try key()
+    case let word: throw SettlerHelp.noCommand(word)
     }
     return .done
   }
@@ -65,13 +58,15 @@ struct SettlerProgram {
   // MARK: What commands share
 
   func print(_ output: JSONValue, _ text: String) {
-    say(arguments.has("json") ? output.description : text)
+    Program.say(arguments.has("json") ? output.description : text)
   }
+
+  @Sendable static func log(_ line: String) { Program.note("settler: \(line)") }
 
   func openLedger() async throws -> PostgresConnection {
     try await Ledger.open(
       try arguments.required("database-url"), as: .settler,
-      migrations: Ledger.migrationsDirectory(ProcessInfo.processInfo.environment))
+      migrations: Ledger.migrationsDirectory(environment))
   }
 
   func furtherConnection() async throws -> PostgresConnection {
@@ -94,7 +89,7 @@ struct SettlerProgram {
   /// Who may approve here: this host's configuration, never the database's.
   func policy() throws -> ApprovalPolicy {
     let approvers = try arguments.required("approvers").split(separator: ",").map { text in
-      try arguments.parsed(text.trimmingCharacters(in: .whitespaces), "approvers") {
+      try arguments.parsed("approvers", text.trimmingCharacters(in: .whitespaces)) {
         try Address($0)
       }
     }
@@ -114,8 +109,11 @@ struct SettlerProgram {
       quorum: try arguments.number("quorum").map { Int(clamping: $0) })
   }
 
+  /// The key of `--key`, opened with the password of `--password-file`, `--password-fd` or the terminal.
   func loadKey() throws -> PrivateKey {
-    guard let path = arguments.flag("key") else { throw UsageError("--key is missing") }
-    return try KeyFile.load(path: path)
+    guard let text = arguments.option("key") else { throw UsageError("--key FILE is missing") }
+    let path = try keyPath(text, "--key")
+    let passwords = try PasswordSource(arguments)
+    return try KeyFile.load(path, password: { try passwords.password(for: path) }, warn: Self.log)
   }
 }

@@ -2,60 +2,76 @@ import Credits
 import Ethereum
 import Foundation
 
-/// A private key in a file that only its owner can read: 64 hexadecimal digits, with or without 0x.
+/// A private key in a file: a keystore v3, or 64 hexadecimal digits that only the owner can read.
 enum KeyFile {
-  enum KeyFileError: Error, Equatable, CustomStringConvertible {
-    case unreadable(String)
-    case tooOpen(path: String, mode: String)
-    case notAKey(String)
+  /// Keystores take about 500 bytes.
+  private static let limit = 16_384
 
-    var description: String {
-      switch self {
-      case .unreadable(let path): "cannot read the key file \(path)"
-      case .tooOpen(let path, let mode):
-        "the key file \(path) has mode \(mode); make it readable for its owner only: chmod 600 \(path)"
-      case .notAKey(let path):
-        "\(path) does not hold a private key: one line of 64 hexadecimal digits"
-      }
+  /// - Parameters:
+  ///   - password: asked for only when the file is a keystore.
+  ///   - warn: told of a keystore that others can read. Its password still protects it.
+  static func load(
+    _ path: String, password: () throws -> Secret, warn: (String) -> Void
+  ) throws -> PrivateKey {
+    let file = try SecretFile.read(path, atMost: limit)
+    guard isJSON(file.bytes) else { return try raw(file, path) }
+    if file.isOpenToOthers {
+      warn("warning: \(path) has mode \(file.octalMode), others may read it; chmod 600 \(path)")
+    }
+    do {
+      let keystore = try Keystore(parsing: file.bytes.withBytes { Array($0) })
+      return try keystore.open(try password())
+    } catch let error as KeystoreError {
+      throw KeyFileError.keystore(path, error)
     }
   }
 
-  static func load(path: String) throws -> PrivateKey {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { throw KeyFileError.unreadable(path) }
-    defer { close(descriptor) }
-    // The mode of what was opened, not of what the path names a moment later.
-    var status = stat()
-    guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
-      throw KeyFileError.unreadable(path)
-    }
-    guard status.st_mode & 0o077 == 0 else {
-      throw KeyFileError.tooOpen(path: path, mode: String(status.st_mode & 0o777, radix: 8))
-    }
-    var text = [UInt8](repeating: 0, count: 128)
-    defer { explicit_bzero(&text, text.count) }
-    let count = read(descriptor, &text, text.count)
-    guard count > 0, count < text.count else { throw KeyFileError.notAKey(path) }
-    var digits = text[..<count]
-    while let last = digits.last, last == 0x0a || last == 0x0d || last == 0x20 { digits.removeLast() }
-    if digits.starts(with: Array("0x".utf8)) { digits = digits.dropFirst(2) }
-    var key: [UInt8] = []
-    defer { explicit_bzero(&key, key.count) }
-    key.reserveCapacity(32)
-    guard digits.count == 64 else { throw KeyFileError.notAKey(path) }
-    var high: UInt8?
-    for digit in digits {
-      guard let nibble = UInt8(String(UnicodeScalar(digit)), radix: 16) else {
-        throw KeyFileError.notAKey(path)
+  /// Writes a key to a new keystore and opens what was written, before anyone sends money to its address.
+  static func create(
+    _ path: String, key: Secret, password: Secret, derivation: KeyDerivation = .standard
+  ) throws -> Address {
+    let address = try key.privateKey().address
+    let keystore = try Keystore(
+      sealing: key, of: address, under: password, derivation: derivation)
+    try SecretFile.create(path, keystore.json(id: UUID()))
+    do {
+      let opened = try load(path, password: { password }, warn: { _ in })
+      guard opened.address == address else {
+        throw KeystoreError.otherAddress(found: opened.address, wanted: address)
       }
-      if let first = high {
-        key.append(first << 4 | nibble)
-        high = nil
-      } else {
-        high = nibble
-      }
+    } catch {
+      unlink(path)
+      throw error
     }
-    return try PrivateKey(key)
+    return address
+  }
+
+  private static func isJSON(_ text: Secret) -> Bool {
+    text.withBytes { bytes in
+      bytes.first { ![0x20, 0x09, 0x0a, 0x0d].contains($0) } == UInt8(ascii: "{")
+    }
+  }
+
+  private static func raw(_ file: SecretFile, _ path: String) throws -> PrivateKey {
+    guard !file.isOpenToOthers else { throw SecretFileError.tooOpen(path, mode: file.octalMode) }
+    guard let key = file.bytes.decodedKey() else { throw KeyFileError.noKey(path) }
+    do { return try key.privateKey() } catch { throw KeyFileError.invalid(path) }
+  }
+}
+
+enum KeyFileError: Error, Equatable, CustomStringConvertible {
+  case keystore(String, KeystoreError)
+  case noKey(String)
+  case invalid(String)
+
+  var description: String {
+    switch self {
+    case .keystore(let path, let error): "\(path): \(error)"
+    case .noKey(let path):
+      "\(path) holds neither a keystore v3 nor a raw key, which is one line of 64 hexadecimal digits"
+    case .invalid(let path):
+      "the number in \(path) is no secp256k1 private key: it is 0 or too large"
+    }
   }
 }
 
