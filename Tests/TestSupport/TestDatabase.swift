@@ -24,16 +24,36 @@ public struct TestDatabase: Sendable {
     }
     let name = "test_" + UUID().uuidString.lowercased().replacing("-", with: "")
     let admin = try await PostgresConnection.connect(server, applicationName: "tests")
-    try await admin.script("CREATE DATABASE \(name)")
+    let template = migrated ? try await Template.shared.name(server) : "template1"
+    try await admin.script("CREATE DATABASE \(name) TEMPLATE \(template)")
     let database = TestDatabase(name: name, url: server + " dbname=\(name)")
     do {
-      if migrated { _ = try await Ledger.migrate(database.url, migrations: migrations) }
       let value = try await body(database)
       try await admin.script("DROP DATABASE \(name) WITH (FORCE)")
       return value
     } catch {
       try? await admin.script("DROP DATABASE \(name) WITH (FORCE)")
       throw error
+    }
+  }
+
+  /// A migrated database to copy, made once a process: migrating takes longer than most tests.
+  private actor Template {
+    static let shared = Template()
+    private var made: Task<String, any Error>?
+
+    func name(_ server: String) async throws -> String {
+      if let made { return try await made.value }
+      let task = Task {
+        let name = "template_" + UUID().uuidString.lowercased().replacing("-", with: "")
+        let admin = try await PostgresConnection.connect(server, applicationName: "tests")
+        try await admin.script("CREATE DATABASE \(name)")
+        _ = try await Ledger.migrate(
+          server + " dbname=\(name)", migrations: TestDatabase.migrations)
+        return name
+      }
+      made = task
+      return try await task.value
     }
   }
 
