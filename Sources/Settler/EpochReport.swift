@@ -102,7 +102,7 @@ extension EpochReport {
   private static let quotedScalars: Set<Unicode.Scalar> = [",", "\"", "\r", "\n"]
 
   /// Quoted where RFC 4180 asks for it; a text that a spreadsheet would run as a formula is quoted with a '.
-  private static func csvField(_ text: String) -> String {
+  static func csvField(_ text: String) -> String {
     // By scalars: a combining mark makes one Character of itself and the quote or comma before it.
     let scalars = text.unicodeScalars
     let isNumber = SignedWei(text) != nil

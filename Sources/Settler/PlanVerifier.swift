@@ -91,7 +91,7 @@ struct PlanVerifier {
     }
   }
 
-  private static func holds(of manifest: Manifest) -> [Address: String] {
+  static func holds(of manifest: Manifest) -> [Address: String] {
     var held: [Address: String] = [:]
     let mark = ManifestBuilder.heldMark.utf8
     for line in manifest.heldBack where line.reason.utf8.starts(with: mark) {
