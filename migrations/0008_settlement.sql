@@ -2,7 +2,7 @@
 --
 -- Closing is two steps: the cut takes the fence for milliseconds, the tally scans afterwards and is safe to repeat.
 -- Signed bytes and what people approved are facts; the state of a transaction is what is known of them.
--- Locks: the fence, EXCLUSIVE, at the cut; rows. Tests: Tests/LedgerTests/{Epoch,Settlement}Tests.swift.
+-- Locks: the fence, EXCLUSIVE, at the cut; rows. Tests: Tests/LedgerTests/EpochTests.swift, Tests/SettlerTests.
 
 SET LOCAL ROLE credits_owner;
 SET LOCAL search_path = credits, public, pg_temp;

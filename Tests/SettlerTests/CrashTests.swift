@@ -48,6 +48,11 @@ import Testing
     #expect(sent == stored && stored.count == 4, "\(place)")
   }
 
+  /// Whoever signed again instead of sending what is stored would sign other bytes.
+  private func changeMarket(_ house: House) {
+    house.chain.change { $0.baseFeeWei = $0.baseFeeWei == wei(1_000) ? wei(2_000) : wei(1_000) }
+  }
+
   private func rich(_ body: @Sendable (House) async throws -> Void) async throws {
     try await House.approved(perTransaction: 1, perPayment: 2) { house in
       house.chain.deposit(House.alice, 1_000_000)
@@ -84,6 +89,7 @@ import Testing
           $0.killAt = nil
           $0.isDead = false
         }
+        changeMarket(house)
         #expect(try await runs(house, epoch), "\(place)")
         try await expectUndisturbed(house, epoch, place)
       }
@@ -102,6 +108,7 @@ import Testing
         try await house.db.script(
           "SELECT setval('public.writes', 1, false); UPDATE public.fatal SET write = \(write)")
         #expect(try await !runs(house, epoch), "nothing died at write \(write)")
+        changeMarket(house)
         #expect(try await runs(house, epoch), "write \(write)")
         try await expectUndisturbed(house, epoch, "write \(write)")
         try await house.db.script("UPDATE public.fatal SET write = NULL")
