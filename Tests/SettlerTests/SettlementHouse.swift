@@ -68,7 +68,7 @@ final class SettlementHouse: Sendable {
 
   /// Alice spent 600 of 1,000, Bob 400 of 400; closed, planned, approved by two.
   static func approved<Value: Sendable>(
-    perTransaction: Int = 10, perPayment: Int? = nil, maxTransactions: Int = 60,
+    perTransaction: Int = 10, maxTransactions: Int = 60,
     _ body: @Sendable (SettlementHouse) async throws -> Value
   ) async throws -> Value {
     try await with { house in
@@ -79,7 +79,7 @@ final class SettlementHouse: Sendable {
       try await house.debit("r2", bob, 400, node: "n2")
       try await house.close()
       try await house.plan(
-        1, perTransaction: perTransaction, perPayment: perPayment, maxTransactions: maxTransactions)
+        1, perTransaction: perTransaction, maxTransactions: maxTransactions)
       try await house.approve(1)
       return try await body(house)
     }
@@ -174,7 +174,7 @@ final class SettlementHouse: Sendable {
   }
 
   func manifest(
-    _ epoch: UInt64, perTransaction: Int = 10, perPayment: Int? = nil, maxTransactions: Int = 60,
+    _ epoch: UInt64, perTransaction: Int = 10, maxTransactions: Int = 60,
     minimums: Manifest.Options = .init()
   ) async throws -> Manifest {
     let facts = try await reader(db).facts(epoch: epoch)
@@ -185,18 +185,17 @@ final class SettlementHouse: Sendable {
         limits: Manifest.Limits(
           maxTransactions: maxTransactions, gasPerTransaction: 2_000_000,
           maxFeePerGasWei: wei(10_000_000_000), chargesPerTransaction: perTransaction,
-          paymentsPerTransaction: perPayment ?? perTransaction, expires: Self.expires),
+          paymentsPerTransaction: perTransaction, expires: Self.expires),
         minimums: minimums))
   }
 
   @discardableResult
   func plan(
-    _ epoch: UInt64, perTransaction: Int = 10, perPayment: Int? = nil, maxTransactions: Int = 60,
+    _ epoch: UInt64, perTransaction: Int = 10, maxTransactions: Int = 60,
     minimums: Manifest.Options = .init(), planner: PrivateKey = Keys.planner, again: Bool = false
   ) async throws -> Manifest {
     let manifest = try await manifest(
-      epoch, perTransaction: perTransaction, perPayment: perPayment,
-      maxTransactions: maxTransactions, minimums: minimums)
+      epoch, perTransaction: perTransaction, maxTransactions: maxTransactions, minimums: minimums)
     try await SettlerSQL(connection: db).storePlan(
       manifest, planner: planner.address, signature: Plan(manifest).signed(by: planner).bytes,
       again: again)
