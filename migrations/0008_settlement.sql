@@ -2,7 +2,7 @@
 --
 -- Closing is two steps: the cut takes the fence for milliseconds, the tally scans afterwards and is safe to repeat.
 -- Signed bytes and what people approved are facts; the state of a transaction is what is known of them.
--- Locks: the fence, EXCLUSIVE, at the cut; rows. Tests: Tests/LedgerTests/{Epoch,Settlement}Tests.swift.
+-- Locks: the fence, EXCLUSIVE, at the cut; rows. Tests: Tests/LedgerTests/EpochTests.swift, Tests/SettlerTests.
 
 SET LOCAL ROLE credits_owner;
 SET LOCAL search_path = credits, public, pg_temp;
@@ -349,14 +349,19 @@ $$;
 CREATE FUNCTION _require_current(p_manifest bytea, VARIADIC p_states text[]) RETURNS manifest
 LANGUAGE plpgsql AS $$
 DECLARE
+  planned_epoch bigint;
   m manifest;
 BEGIN
-  SELECT * INTO m FROM manifest x WHERE x.manifest = p_manifest;
-  IF NOT FOUND OR m.superseded_at IS NOT NULL THEN
+  SELECT x.epoch INTO planned_epoch FROM manifest x WHERE x.manifest = p_manifest;
+  IF FOUND THEN
+    PERFORM _require_state(planned_epoch, VARIADIC p_states);
+    -- Read under the epoch's lock: whoever plans again holds it while it supersedes.
+    SELECT * INTO m FROM manifest x WHERE x.manifest = p_manifest AND x.superseded_at IS NULL;
+  END IF;
+  IF NOT FOUND THEN
     RAISE EXCEPTION 'manifest 0x% is not the current plan of an epoch', encode(p_manifest, 'hex')
       USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'settler show names the current one.';
   END IF;
-  PERFORM _require_state(m.epoch, VARIADIC p_states);
   RETURN m;
 END
 $$;
@@ -465,7 +470,10 @@ DECLARE
   t transaction;
 BEGIN
   SELECT * INTO STRICT t FROM transaction x WHERE x.transaction_id = p_transaction FOR UPDATE;
-  IF t.state IN ('final', 'reverted') THEN
+  IF p_state IS NULL OR p_state NOT IN ('unknown', 'mined', 'reverted', 'final') THEN
+    RAISE EXCEPTION '% is no outcome of a transaction', p_state
+      USING ERRCODE = 'invalid_parameter_value', HINT = 'It is unknown, mined, reverted or final.';
+  ELSIF t.state IN ('final', 'reverted') THEN
     IF (t.state, t.outcome_hash) IS DISTINCT FROM (p_state, p_hash::hash32) THEN
       RAISE EXCEPTION 'transaction with nonce % is % for good', t.nonce, t.state USING ERRCODE = 'object_not_in_prerequisite_state';
     END IF;
@@ -477,6 +485,11 @@ BEGIN
       WHERE b.chain_id = t.chain_id AND b.hash = p_block_hash AND b.number = p_block AND b.orphaned_at IS NULL) THEN
     RAISE EXCEPTION 'block % is not proven and final in this ledger', p_block
       USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Wait for the indexer.';
+  ELSIF p_state = 'reverted' AND EXISTS (SELECT FROM chain_event e
+      WHERE e.chain_id = t.chain_id AND e.vault = t.recipient AND e.tx_hash = p_hash AND e.status <> 'orphaned') THEN
+    -- A reverted transaction leaves no logs; what is owed again would be paid twice.
+    RAISE EXCEPTION 'transaction 0x% left events, so it did not revert', encode(p_hash, 'hex')
+      USING ERRCODE = 'data_corrupted', HINT = 'The endpoints contradict what is proven. Nothing was changed.';
   END IF;
   UPDATE transaction SET state = p_state, state_at = now(), outcome_hash = p_hash, outcome_block = p_block, outcome_block_hash = p_block_hash,
     gas_used = p_gas_used, gas_price = p_gas_price WHERE transaction_id = p_transaction;

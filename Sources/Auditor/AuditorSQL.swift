@@ -57,6 +57,9 @@ struct LedgerFacts: Sendable {
     }
   }
 
+}
+
+extension LedgerFacts {
   private init(_ db: isolated PostgresConnection, chainID: UInt64, vault: Address) throws {
     let place: [PostgresValue] = [.int(Int64(chainID)), .address(vault)]
     let marks = try db.query(

@@ -39,7 +39,7 @@ public struct Manifest: Hashable, Sendable {
     public let maxFeePerGasWei: UInt256
     public let chargesPerTransaction: Int
     public let paymentsPerTransaction: Int
-    /// Unix seconds; nothing is signed from then on.
+    /// Unix seconds; from then on nothing is begun. What was begun is finished.
     public let expires: UInt64
 
     public init(

@@ -103,9 +103,10 @@ struct IndexerSQL: Sendable {
       "SELECT credits.set_head($1, $2, $3, to_timestamp($4::bigint), $5)",
       place + [head, .block(consensus.headTimestamp), .text(consensus.quorum)])
     try db.run("SELECT credits.withdraw($1, $2, $3)", place + [head])
-    if let finalized = consensus.finalized {
-      try db.run("SELECT credits.finalize($1, $2, $3)", place + [.block(finalized.number)])
-    }
+    // Also when nobody says what is final now: a proof may have moved the ledger up to what was final before, and what
+    // it passed is applied in the same transaction (I9). Finality never goes back.
+    try db.run(
+      "SELECT credits.finalize($1, $2, $3)", place + [.block(consensus.finalized?.number ?? 0)])
   }
 
   /// - Returns: how many events were taken back

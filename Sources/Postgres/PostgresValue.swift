@@ -27,12 +27,14 @@ public enum PostgresValue: Sendable, Equatable {
     case .bool, .int: return encoded ?? "NULL"
     case .text, .bytes:
       // Quoted, so that commas, braces and the word NULL are text.
-      var quoted = "\""
-      for character in encoded ?? "" {
-        if character == "\"" || character == "\\" { quoted.append("\\") }
-        quoted.append(character)
+      // By scalars: a combining mark makes one Character of itself and the quote before it.
+      var quoted = String.UnicodeScalarView(["\""])
+      for scalar in (encoded ?? "").unicodeScalars {
+        if scalar == "\"" || scalar == "\\" { quoted.append("\\") }
+        quoted.append(scalar)
       }
-      return quoted + "\""
+      quoted.append("\"")
+      return String(quoted)
     }
   }
 

@@ -11,7 +11,7 @@ struct ChunkSizer {
 
   /// The reference vault takes 2,000 a call; a thousand keeps the call data below 128 KiB, where nodes refuse.
   static let most = 1_000
-  /// A quarter is kept for state that changes between planning and sending.
+  /// A fifth is kept for state that changes between planning and sending.
   private var budget: UInt64 { maxGas * 4 / 5 }
 
   func charges(_ charges: [Manifest.Charge]) async throws -> Int {

@@ -99,7 +99,8 @@ extension EpochReport {
     }
     return section(
       "Charges",
-      intro + "<h3>Shortfalls</h3><p>Withdrawn before the charge. Carried, and healed by a later one.</p>"
+      intro
+        + "<h3>Shortfalls</h3><p>Withdrawn before the charge. Carried, and healed by a later one.</p>"
         + table(["User", "Spent ever", "Charged ever", "Short"], rows, texts: 1))
   }
 
@@ -160,7 +161,8 @@ extension EpochReport {
   private func share(_ part: SignedWei) -> Int64 {
     guard !view.epoch.gross.isNegative, !view.epoch.gross.isZero, !part.isNegative,
       let ratio = try? part.magnitude.multiplied(
-        by: UInt256(10_000), dividedBy: view.epoch.gross.magnitude).quotient,
+        by: UInt256(10_000), dividedBy: view.epoch.gross.magnitude
+      ).quotient,
       let points = UInt64(exactly: ratio)
     else { return 0 }
     return Int64(clamping: points)
@@ -173,7 +175,8 @@ extension EpochReport {
     for (index, part) in parts.enumerated() {
       // 600 units are the whole.
       let width = part.basisPoints * 600 / 10_000
-      shapes += "<rect x=\"\(x)\" y=\"0\" width=\"\(width)\" height=\"28\" class=\"\(part.style)\"/>"
+      shapes +=
+        "<rect x=\"\(x)\" y=\"0\" width=\"\(width)\" height=\"28\" class=\"\(part.style)\"/>"
       let left = index * 200
       legend +=
         "<rect x=\"\(left)\" y=\"40\" width=\"12\" height=\"12\" class=\"\(part.style)\"/>"
@@ -222,14 +225,15 @@ extension EpochReport {
   }
 
   private func escape(_ text: String) -> String {
-    text.reduce(into: "") { result, character in
-      switch character {
+    // By scalars: browsers see a quote also where a combining mark after it makes another Character of both.
+    text.unicodeScalars.reduce(into: "") { result, scalar in
+      switch scalar {
       case "&": result += "&amp;"
       case "<": result += "&lt;"
       case ">": result += "&gt;"
       case "\"": result += "&quot;"
       case "'": result += "&#39;"
-      default: result.append(character)
+      default: result.unicodeScalars.append(scalar)
       }
     }
   }

@@ -98,13 +98,22 @@ extension EpochReport {
       + "\r\n"
   }
 
+  private static let formulaStarts: Set<Unicode.Scalar> = ["=", "+", "-", "@", "\t", "\r", "\n"]
+  private static let quotedScalars: Set<Unicode.Scalar> = [",", "\"", "\r", "\n"]
+
   /// Quoted where RFC 4180 asks for it; a text that a spreadsheet would run as a formula is quoted with a '.
-  private static func csvField(_ text: String) -> String {
+  static func csvField(_ text: String) -> String {
+    // By scalars: a combining mark makes one Character of itself and the quote or comma before it.
+    let scalars = text.unicodeScalars
     let isNumber = SignedWei(text) != nil
-    let isFormula = !isNumber && (text.first.map { "=+-@\t\r".contains($0) } ?? false)
+    let isFormula = !isNumber && (scalars.first.map { formulaStarts.contains($0) } ?? false)
+    let mustQuote = scalars.contains { quotedScalars.contains($0) }
     let safe = isFormula ? "'" + text : text
-    guard safe.contains(where: { ",\"\r\n".contains($0) }) else { return safe }
-    return "\"" + safe.split(separator: "\"", omittingEmptySubsequences: false)
-      .joined(separator: "\"\"") + "\""
+    guard mustQuote else { return safe }
+    let doubled = safe.unicodeScalars.reduce(into: String.UnicodeScalarView()) { result, scalar in
+      if scalar == "\"" { result.append(scalar) }
+      result.append(scalar)
+    }
+    return "\"" + String(doubled) + "\""
   }
 }

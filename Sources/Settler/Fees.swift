@@ -12,8 +12,7 @@ struct Fees: Equatable, Sendable {
   /// - Returns: nil when the base fee alone is above the cap: wait.
   static func first(baseFeeWei: UInt256, tipWei: UInt256, capWei: UInt256) throws -> Fees? {
     guard baseFeeWei < capWei else { return nil }
-    let wanted = try baseFeeWei.multiplied(by: 2).adding(tipWei)
-    let most = min(wanted, capWei)
+    let most = wanted(baseFeeWei: baseFeeWei, tipWei: tipWei, capWei: capWei)
     return Fees(maxFeePerGasWei: most, priorityFeePerGasWei: min(tipWei, most))
   }
 
@@ -21,11 +20,25 @@ struct Fees: Equatable, Sendable {
   ///
   /// Both are raised by an eighth or more: a node refuses a replacement that lifts only one of the two fees.
   func raised(baseFeeWei: UInt256, tipWei: UInt256, capWei: UInt256) throws -> Fees? {
-    let tip = max(try Self.eighthMore(priorityFeePerGasWei), tipWei)
-    let wanted = try baseFeeWei.multiplied(by: 2).adding(tip)
-    let most = max(try Self.eighthMore(maxFeePerGasWei), min(wanted, capWei))
+    let tip = max(try Self.eighthMore(priorityFeePerGasWei), min(tipWei, capWei))
+    let most = max(
+      try Self.eighthMore(maxFeePerGasWei),
+      Self.wanted(baseFeeWei: baseFeeWei, tipWei: tip, capWei: capWei))
     guard most <= capWei, tip <= most else { return nil }
     return Fees(maxFeePerGasWei: most, priorityFeePerGasWei: tip)
+  }
+
+  /// Twice the base fee and the tip, or the cap. The two are an endpoint's word and may be any number.
+  private static func wanted(baseFeeWei: UInt256, tipWei: UInt256, capWei: UInt256) -> UInt256 {
+    guard let wanted = try? baseFeeWei.multiplied(by: 2).adding(tipWei) else { return capWei }
+    return min(wanted, capWei)
+  }
+
+  /// What a gas costs in a block with this base fee (EIP-1559).
+  func price(baseFeeWei: UInt256) throws -> UInt256 {
+    guard maxFeePerGasWei > baseFeeWei else { return maxFeePerGasWei }
+    let room = try maxFeePerGasWei.subtracting(baseFeeWei)
+    return try baseFeeWei.adding(min(room, priorityFeePerGasWei))
   }
 
   /// ⌈value · 9/8⌉, and one more than the value at least.

@@ -9,7 +9,7 @@ struct LedgerReader {
   let chainID: UInt64
   let vault: Address
 
-  private var place: [PostgresValue] { [.int(Int64(chainID)), .bytes(vault.bytes)] }
+  private var place: [PostgresValue] { [.unsigned(chainID), .bytes(vault.bytes)] }
 
   // MARK: Epochs
 
@@ -28,7 +28,7 @@ struct LedgerReader {
 
   func epoch(_ epoch: UInt64) async throws -> EpochRow {
     let rows = try await connection.query(
-      "SELECT \(Self.epochColumns) FROM credits.epoch WHERE epoch = $1", [.int(Int64(epoch))])
+      "SELECT \(Self.epochColumns) FROM credits.epoch WHERE epoch = $1", [.unsigned(epoch)])
     guard let row = rows.first else { throw SettlerError.noSuchEpoch(epoch) }
     return try Self.epoch(row)
   }
@@ -80,7 +80,7 @@ struct LedgerReader {
         """
         SELECT \(Self.splitColumns) FROM credits.split s
         WHERE s.split_id = (SELECT split_id FROM credits.epoch WHERE epoch = $1)
-        """, [.int(Int64(epoch))]))
+        """, [.unsigned(epoch)]))
   }
 
   func holds() async throws -> [HoldRow] {
@@ -126,7 +126,7 @@ struct LedgerReader {
       """
       SELECT hash, header FROM credits.block
       WHERE chain_id = $1 AND number = $2 AND orphaned_at IS NULL
-      """, [.int(Int64(chainID)), .int(Int64(number))]
+      """, [.unsigned(chainID), .unsigned(number)]
     ).first.map { StoredBlock(hash: try $0.hash("hash"), header: try $0.bytes("header")) }
   }
 
@@ -138,7 +138,7 @@ struct LedgerReader {
           - coalesce(sum(amount::numeric) FILTER (WHERE kind = 'paid'), 0))::text AS pool
       FROM credits.chain_event
       WHERE chain_id = $1 AND vault = $2 AND status = 'final' AND block_number <= $3
-      """, place + [.int(Int64(block))])
+      """, place + [.unsigned(block)])
     let pool = try row.signedWei("pool")
     guard !pool.isNegative else { throw SettlerError.negativePool(pool) }
     return pool.magnitude
@@ -155,7 +155,7 @@ struct LedgerReader {
       SELECT account, sum(amount::numeric)::text AS total FROM credits.chain_event
       WHERE chain_id = $1 AND vault = $2 AND status = 'final' AND kind = $3 AND block_number <= $4
       GROUP BY account
-      """, place + [.text(kind), .int(Int64(block))])
+      """, place + [.text(kind), .unsigned(block)])
     var totals: [Address: UInt256] = [:]
     for row in rows { totals[try row.address("account")] = try row.wei("total") }
     return totals
@@ -171,7 +171,7 @@ struct LedgerReader {
     let (chainID, vault, place) = (chainID, vault, place)
     return try await connection.transaction(.repeatableRead, readOnly: true) { db in
       let e = try db.only(
-        "SELECT \(Self.epochColumns) FROM credits.epoch WHERE epoch = $1", [.int(Int64(epoch))],
+        "SELECT \(Self.epochColumns) FROM credits.epoch WHERE epoch = $1", [.unsigned(epoch)],
         orElse: SettlerError.noSuchEpoch(epoch))
       let row = try Self.epoch(e)
       guard row.isTallied else { throw SettlerError.notTallied(epoch) }
@@ -197,14 +197,14 @@ struct LedgerReader {
         """
         SELECT \(Self.splitColumns) FROM credits.split s
         WHERE s.split_id = (SELECT split_id FROM credits.epoch WHERE epoch = $1)
-        """, [.int(Int64(epoch))], orElse: SettlerError.notTallied(epoch))
+        """, [.unsigned(epoch)], orElse: SettlerError.notTallied(epoch))
       let predecessor = try db.query(
         """
         SELECT m.manifest FROM credits.manifest m JOIN credits.epoch e ON e.epoch = m.epoch
         WHERE m.epoch < $1 AND e.state = 'final' AND m.superseded_at IS NULL ORDER BY m.epoch DESC LIMIT 1
-        """, [.int(Int64(epoch))]
+        """, [.unsigned(epoch)]
       ).first.map { try $0.hash("manifest") }
-      let upTo = place + [.int(Int64(at.number)), .int(Int64(epoch))]
+      let upTo = place + [.unsigned(at.number), .unsigned(epoch)]
       return SettlementFacts(
         ledger: try ledger.hash("ledger_id"),
         method: try ledger.text("payout_method") == "transfer" ? .transfer : .vault,
@@ -272,7 +272,7 @@ struct LedgerReader {
       """
       SELECT operator, gross::text AS gross, carry_in::text AS carry_in, share::text AS share
       FROM credits.epoch_operator WHERE epoch = $1 ORDER BY operator
-      """, [.int(Int64(epoch))]
+      """, [.unsigned(epoch)]
     ).map { row in
       let wallet = try row.bytes("operator")
       return SettlementFacts.OperatorLine(
@@ -297,7 +297,7 @@ struct LedgerReader {
       """
       SELECT manifest, bytes, planner, signature, \(rfc3339("created_at")) AS created_at
       FROM credits.manifest WHERE epoch = $1 AND superseded_at IS NULL
-      """, [.int(Int64(epoch))]
+      """, [.unsigned(epoch)]
     ).first.map { row in
       ManifestRow(
         hash: try row.hash("manifest"), bytes: try row.bytes("bytes"),
@@ -335,7 +335,7 @@ struct LedgerReader {
         SELECT a.transaction_id, a.hash, a.raw, a.max_fee::text AS max_fee, a.priority_fee::text AS priority_fee
         FROM credits.attempt a JOIN credits.transaction t USING (transaction_id)
         WHERE t.epoch = $1 ORDER BY a.max_fee
-        """, [.int(Int64(epoch))])
+        """, [.unsigned(epoch)])
       {
         attempts[try row.int64("transaction_id"), default: []].append(
           AttemptRow(
@@ -349,7 +349,7 @@ struct LedgerReader {
         SELECT transaction_id, nonce, kind, chunk, recipient, value::text AS value, data, gas_limit, state,
           outcome_hash, outcome_block, outcome_block_hash, gas_used, gas_price::text AS gas_price
         FROM credits.transaction WHERE epoch = $1 ORDER BY nonce
-        """, [.int(Int64(epoch))]
+        """, [.unsigned(epoch)]
       ).map { row in
         let id = try row.int64("transaction_id")
         let text = try row.text("state")
@@ -375,7 +375,7 @@ struct LedgerReader {
   func lastNonce(of sender: Address) async throws -> UInt64? {
     try await connection.one(
       "SELECT max(nonce) AS nonce FROM credits.transaction WHERE chain_id = $1 AND sender = $2",
-      [.int(Int64(chainID)), .bytes(sender.bytes)]
+      [.unsigned(chainID), .bytes(sender.bytes)]
     ).optionalInt64("nonce").map { UInt64(clamping: $0) }
   }
 
@@ -412,7 +412,7 @@ struct LedgerReader {
       WHERE c.chain_id = $1 AND c.vault = $2 AND c.kind = 'charged' AND c.status = 'final'
         AND c.tx_hash IN (SELECT a.hash FROM credits.attempt a JOIN credits.transaction t USING (transaction_id)
           WHERE t.epoch = $3)
-      """, place + [.int(Int64(epoch))]
+      """, place + [.unsigned(epoch)]
     ).wei("collected")
   }
 
@@ -424,7 +424,7 @@ struct LedgerReader {
       SELECT operator, requests, input_tokens::text AS inputs, output_tokens::text AS outputs,
         gross::text AS gross, carry_out::text AS carry_out, share::text AS share
       FROM credits.epoch_operator WHERE epoch = $1 ORDER BY operator
-      """, [.int(Int64(epoch))]
+      """, [.unsigned(epoch)]
     ).map { row in
       let wallet = try row.bytes("operator")
       return EpochReport.Work(
@@ -450,7 +450,7 @@ struct LedgerReader {
   private func counted(_ from: String, _ epoch: UInt64) async throws -> EpochReport.Counted {
     let row = try await connection.one(
       "SELECT count(*) AS items, coalesce(sum(cost::numeric), 0)::text AS total \(from)",
-      [.int(Int64(epoch))])
+      [.unsigned(epoch)])
     return EpochReport.Counted(count: try row.int64("items"), sum: try row.wei("total"))
   }
 
@@ -482,6 +482,11 @@ extension PostgresRow {
     }
     return amount
   }
+}
+
+extension PostgresValue {
+  /// A number that a flag or an endpoint may have made larger than the column: as large as that can be, never a trap.
+  static func unsigned(_ number: UInt64) -> PostgresValue { .int(Int64(clamping: number)) }
 }
 
 /// A timestamp column as RFC 3339 in UTC; null stays null.

@@ -73,7 +73,7 @@ enum ManifestBuilder {
   private static func reasonToHold(
     _ address: Address, owed: UInt256, _ facts: SettlementFacts, _ minimums: Manifest.Options
   ) -> String? {
-    if let reason = facts.held[address] { return "held: \(shortened(reason))" }
+    if let reason = facts.held[address] { return heldMark + shortened(reason) }
     switch address {
     case .zero: return "the zero address cannot be paid"
     case facts.vault: return "the vault cannot be paid"
@@ -84,10 +84,15 @@ enum ManifestBuilder {
     return "below the minimum payout of \(PRLX.text(minimums.minPayoutWei)) PRLX"
   }
 
-  /// A manifest takes 200 bytes of reason; `held: ` is six of them.
+  /// What stands before the reason of a payee that a person holds back.
+  static let heldMark = "held: "
+
+  /// A manifest takes 200 bytes of reason, the mark is some of them.
   private static func shortened(_ reason: String) -> String {
     var text = reason
-    while text.utf8.count > Manifest.maxReasonBytes - 6 { text.removeLast() }
+    while text.utf8.count > Manifest.maxReasonBytes - heldMark.utf8.count {
+      text.unicodeScalars.removeLast()
+    }
     return text
   }
 

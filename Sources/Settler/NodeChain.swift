@@ -41,11 +41,15 @@ struct NodeChain: SettlementChain {
   }
 
   func latestNonce(of account: Address) async throws -> UInt64 {
-    try await asking { try await pool.first { try await $0.transactionCount(account, at: .latest) } }
+    try await asking {
+      try await pool.first { try await $0.transactionCount(account, at: .latest) }
+    }
   }
 
   func pendingNonce(of account: Address) async throws -> UInt64 {
-    try await asking { try await pool.first { try await $0.transactionCount(account, at: .pending) } }
+    try await asking {
+      try await pool.first { try await $0.transactionCount(account, at: .pending) }
+    }
   }
 
   func balance(of account: Address) async throws -> UInt256 {
@@ -70,16 +74,27 @@ struct NodeChain: SettlementChain {
   }
 
   func inclusion(of hash: Hash32) async throws -> SendState.Inclusion? {
-    let receipt = try await asking { try await pool.first { try await $0.receipt(hash) } }
-    guard let receipt, receipt.transaction == hash else { return nil }
-    return SendState.Inclusion(
-      hash: hash, blockNumber: receipt.blockNumber, blockHash: receipt.blockHash,
-      gasUsed: receipt.gasUsed, gasPriceWei: receipt.effectiveGasPrice,
-      succeeded: receipt.receipt.succeeded)
+    let answers = await pool.all { try await $0.receipt(hash) }
+    var unknown = 0
+    for case .success(let receipt) in answers.map(\.result) {
+      guard let receipt, receipt.transaction == hash else {
+        unknown += 1
+        continue
+      }
+      return SendState.Inclusion(
+        hash: hash, blockNumber: receipt.blockNumber, blockHash: receipt.blockHash,
+        gasUsed: receipt.gasUsed, gasPriceWei: receipt.effectiveGasPrice,
+        succeeded: receipt.receipt.succeeded)
+    }
+    // One endpoint that lags, or keeps no old receipts, must not make a mined transaction look like another's.
+    guard unknown >= pool.quorum else {
+      throw ChainUnavailable("only \(unknown) of \(answers.count) endpoints answered about \(hash)")
+    }
+    return nil
   }
 
   /// The receipts must rebuild the proven header's `receiptsRoot`. Which hash stands at which index is what the quorum
-  /// says of that block.
+  /// says of that block; `SettlementReceipt` holds that against what the ledger has proven.
   func provenReceipts(of block: Hash32, header bytes: [UInt8]) async throws -> ProvenBlock {
     let header = try Header(encoded: bytes)
     guard header.hash == block else {
@@ -144,7 +159,9 @@ struct NodeChain: SettlementChain {
   private func asking<Value>(_ question: () async throws -> Value) async throws -> Value {
     do {
       return try await question()
-    } catch RPCError.remote(_, let code, let message, _) where code == 3 || message.contains("revert") {
+    } catch RPCError.remote(_, let code, let message, _)
+      where code == 3 || message.contains("revert")
+    {
       throw EstimateRefused(reason: message)
     } catch let error as RPCError {
       throw ChainUnavailable("\(error)")

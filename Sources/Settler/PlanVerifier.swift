@@ -91,10 +91,11 @@ struct PlanVerifier {
     }
   }
 
-  private static func holds(of manifest: Manifest) -> [Address: String] {
+  static func holds(of manifest: Manifest) -> [Address: String] {
     var held: [Address: String] = [:]
-    for line in manifest.heldBack where line.reason.hasPrefix("held: ") {
-      held[line.address] = String(line.reason.dropFirst(6))
+    let mark = ManifestBuilder.heldMark.utf8
+    for line in manifest.heldBack where line.reason.utf8.starts(with: mark) {
+      held[line.address] = String(decoding: line.reason.utf8.dropFirst(mark.count), as: UTF8.self)
     }
     return held
   }

@@ -18,7 +18,7 @@ protocol SettlementChain: Sendable {
   func simulate(from: Address, to: Address, data: [UInt8]) async throws
   func estimateGas(from: Address, to: Address, data: [UInt8]) async throws -> UInt64
   func fees() async throws -> (baseFeeWei: UInt256, tipWei: UInt256)
-  /// What an endpoint says of a hash; nil when none of them knows a receipt.
+  /// What an endpoint says of a hash; nil when a quorum knows no receipt.
   func inclusion(of hash: Hash32) async throws -> SendState.Inclusion?
   /// A block's receipts, checked against the header's `receiptsRoot`, and its transactions' hashes.
   func provenReceipts(of block: Hash32, header: [UInt8]) async throws -> ProvenBlock
@@ -47,7 +47,7 @@ struct ProvenBlock: Sendable {
     let logs: [Log]
   }
 
-  /// Hashes of the transactions, in their order; they rebuild `transactionsRoot`.
+  /// Hashes of the transactions, in their order, as the quorum says.
   let transactions: [Hash32]
   let receipts: [Receipt]
 }

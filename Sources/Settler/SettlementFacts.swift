@@ -3,7 +3,7 @@ import Ethereum
 
 /// Everything that an epoch's manifest is made from, as of one block and one epoch.
 ///
-/// Read in one snapshot (`FactsReader`). Rows that appear later do not change it: events are counted up to the
+/// Read in one snapshot (`LedgerReader`). Rows that appear later do not change it: events are counted up to the
 /// planned block, lines up to the epoch. So whoever holds the same ledger builds the same manifest.
 struct SettlementFacts: Equatable, Sendable {
   /// What a user has spent and what the vault has taken of it.

@@ -17,6 +17,8 @@ final class SettlementRun {
     let kind: String
     let chunk: Int
     let data: [UInt8]
+    /// Cumulative amounts by user or payee, as in `data`.
+    let lines: [Address: UInt256]
   }
 
   static let mostInFlight = 16
@@ -60,8 +62,7 @@ final class SettlementRun {
     guard key.address == manifest.settler else {
       throw SettlerError.otherKey(found: key.address, wanted: manifest.settler)
     }
-    let transactions = try await reader.transactions(of: epoch)
-    let isUnderWay = !transactions.isEmpty
+    let isUnderWay = try await hasBegun()
     // The plan may expire while its transactions wait for finality; what was begun is finished.
     let now = UInt64(clamping: clock.nowMs() / 1_000)
     let at = isUnderWay ? min(now, manifest.limits.expires - 1) : now
@@ -70,14 +71,10 @@ final class SettlementRun {
       "manifest \(manifest.hash): planned by \(plan.row.planner), approved by "
         + approved.map(\.checksummed).joined(separator: ", "))
     try await PlanVerifier(reader: reader).rebuild(plan, isUnderWay: isUnderWay)
-    for transaction in transactions where transaction.kind == "charge" {
-      try check(transaction, is: try payload(of: transaction, in: chargePayloads))
-    }
     let block = try await standingBlock()
     let check = ChainCheck(chain: chain, vault: vault)
     try await check.checkVault(
       chainID: manifest.chainID, settler: manifest.settler, at: block.hash)
-    guard !isUnderWay else { return }
     let charged = try await reader.chargedTotals(upTo: block.number)
     let paid = try await reader.paidTotals(upTo: block.number)
     try await check.checkTotals(
@@ -86,6 +83,18 @@ final class SettlementRun {
         uniqueKeysWithValues: manifest.charges.map { ($0.user, charged[$0.user] ?? .zero) }),
       paid: Dictionary(
         uniqueKeysWithValues: manifest.payees.map { ($0.address, paid[$0.address] ?? .zero) }))
+  }
+
+  /// Whether this key has signed something of this manifest. A row alone says nothing: whoever can write to the
+  /// database could add one and so outlive the plan's expiry.
+  private func hasBegun() async throws -> Bool {
+    let rows = try await reader.transactions(of: epoch)
+    var payloads = ["charge": chargePayloads]
+    if try await reader.waterfall(of: manifest.hash) != nil {
+      payloads["pay"] = try await payPayloads()
+    }
+    for row in rows { try check(row, is: try payload(of: row, in: payloads[row.kind] ?? [])) }
+    return !rows.isEmpty
   }
 
   /// The block where the ledger stands.
@@ -101,7 +110,7 @@ final class SettlementRun {
   ///   - deadlineMs: when to stop waiting; nil waits for ever.
   ///   - isStopped: asked between steps; a step that was begun is never cut short.
   func run(
-    until goal: Goal, deadlineMs: Int64?, pollMs: Int64 = 500, isStopped: () -> Bool
+    until goal: Goal, deadlineMs: Int64?, pollMs: Int64 = 500, isStopped: () -> Bool = { false }
   ) async throws -> Outcome {
     while !isStopped() {
       var waitingFor: String
@@ -175,7 +184,8 @@ final class SettlementRun {
     let market = try await market()
     var isLowest = true
     for row in open {
-      let (didMove, waiting) = try await follow(row, market: market, isLowest: isLowest)
+      let (didMove, waiting) = try await follow(
+        row, of: try payload(of: row, in: payloads), market: market, isLowest: isLowest)
       moved = moved || didMove
       if waitingFor == nil { waitingFor = waiting }
       if row.state != .mined { isLowest = false }
@@ -187,6 +197,7 @@ final class SettlementRun {
       guard let market, market.baseFeeWei < market.capWei else {
         return .waiting("the base fee to fall below the plan's cap", allSent: false)
       }
+      for row in rows where row.chunk == next.chunk { try await proveReverted(row, of: next) }
       try await begin(next, market: market, open: open)
       return .moved
     }
@@ -197,9 +208,9 @@ final class SettlementRun {
 
   /// Looks where a transaction is and does what its state machine says.
   private func follow(
-    _ row: TransactionRow, market: SendState.Market?, isLowest: Bool
+    _ row: TransactionRow, of payload: Payload, market: SendState.Market?, isLowest: Bool
   ) async throws -> (moved: Bool, waitingFor: String?) {
-    let observation = try await observe(row)
+    let observation = try await observe(row, of: payload)
     var state = states[row.id] ?? SendState(resuming: row, patience: patience)
     let action = try state.next(
       observation, market: market, isLowest: isLowest, atMs: clock.nowMs())
@@ -238,7 +249,9 @@ final class SettlementRun {
     }
   }
 
-  private func observe(_ row: TransactionRow) async throws -> SendState.Observation {
+  private func observe(
+    _ row: TransactionRow, of payload: Payload
+  ) async throws -> SendState.Observation {
     let standing = try await standingBlock()
     // Read before the receipts: a nonce used at a final block whose receipt cannot be found afterwards is another's.
     let used = try await chain.nonce(of: manifest.settler, at: standing.hash) > row.nonce
@@ -260,13 +273,35 @@ final class SettlementRun {
         throw ChainUnavailable("block \(inclusion.blockNumber) does not hold \(attempt.hash)")
       }
       let receipt = proven.receipts[index]
+      let expected = SettlementReceipt(vault: vault, kind: payload.kind, lines: payload.lines)
+      if let why = try expected.contradiction(
+        receipt, paidTotals: try await reader.paidTotals(upTo: inclusion.blockNumber))
+      {
+        throw ChainUnavailable(
+          "it has \(attempt.hash) in block \(inclusion.blockNumber), whose proven receipt says otherwise: \(why)"
+        )
+      }
+      let baseFee = try Header(encoded: block.header)[.baseFeePerGas]
       return .proven(
         SendState.Inclusion(
           hash: attempt.hash, blockNumber: inclusion.blockNumber, blockHash: block.hash,
-          gasUsed: receipt.gasUsed, gasPriceWei: inclusion.gasPriceWei,
+          gasUsed: receipt.gasUsed,
+          gasPriceWei: try attempt.fees.price(baseFeeWei: UInt256(bigEndian: baseFee ?? [])),
           succeeded: receipt.succeeded))
     }
     return used ? .consumedByAnother(block: standing.number) : .unmined
+  }
+
+  /// A payload is owed again only when the chain proves that it reverted: the row's word is not enough for another nonce.
+  private func proveReverted(_ row: TransactionRow, of payload: Payload) async throws {
+    switch try await observe(row, of: payload) {
+    case .proven(let inclusion) where !inclusion.succeeded: return
+    case .proven(let inclusion):
+      throw SettlerError.alteredTransaction(
+        nonce: row.nonce, "is reverted, but succeeded in block \(inclusion.blockNumber)")
+    case .mined, .unmined, .consumedByAnother:
+      throw ChainUnavailable("no proven receipt shows that nonce \(row.nonce) reverted")
+    }
   }
 
   private func waitingFor(
@@ -310,7 +345,7 @@ final class SettlementRun {
     try await checkGasMoney(open: open, nextGas: gasLimit)
     let nonce = try await ChainCheck(chain: chain, vault: vault).nextNonce(
       of: settler, last: try await reader.lastNonce(of: settler),
-      lastFinal: all.filter { $0.state == .final }.map(\.nonce).max())
+      lastFinal: all.filter(\.isDone).map(\.nonce).max())
     guard
       let fees = try Fees.first(
         baseFeeWei: market.baseFeeWei, tipWei: market.tipWei, capWei: market.capWei)
@@ -385,7 +420,10 @@ final class SettlementRun {
 
   private var chargePayloads: [Payload] {
     manifest.chargeChunks.enumerated().map { chunk, range in
-      Payload(kind: "charge", chunk: chunk, data: manifest.chargeCallData(range))
+      Payload(
+        kind: "charge", chunk: chunk, data: manifest.chargeCallData(range),
+        lines: Dictionary(
+          uniqueKeysWithValues: manifest.charges[range].map { ($0.user, $0.spent) }))
     }
   }
 
@@ -405,7 +443,9 @@ final class SettlementRun {
         "\(stored.count) rows are stored, \(payouts.rows.count) are due, or their amounts differ")
     }
     return payouts.chunks.enumerated().map { chunk, payments in
-      Payload(kind: "pay", chunk: chunk, data: Waterfall.payCallData(payments))
+      Payload(
+        kind: "pay", chunk: chunk, data: Waterfall.payCallData(payments),
+        lines: Dictionary(uniqueKeysWithValues: payments.map { ($0.payee, $0.paid) }))
     }
   }
 
@@ -471,6 +511,7 @@ final class SettlementRun {
         transaction.gasLimit == row.gasLimit,
         transaction.gasLimit <= manifest.limits.gasPerTransaction,
         maxFee <= manifest.limits.maxFeePerGasWei, priorityFee <= maxFee,
+        attempt.fees == Fees(maxFeePerGasWei: maxFee, priorityFeePerGasWei: priorityFee),
         signed.sender == manifest.settler
       else { throw refuse("has bytes that say something else than the manifest") }
     }

@@ -50,7 +50,8 @@ extension SettlerError: CustomStringConvertible {
       "spending did not leave room for the cut within a minute; nothing was changed, run settler epoch close again"
     case .vaultNotFollowed(let chain, let vault):
       "no indexer follows vault \(vault) on chain \(chain) in this ledger; check CHAIN_ID and VAULT_ADDRESS, then run indexer sync"
-    case .noFinalBlock: "the indexer has no proven and final block yet; run indexer sync and try again"
+    case .noFinalBlock:
+      "the indexer has no proven and final block yet; run indexer sync and try again"
     case .negativePool(let pool):
       "by the ledger the vault's pool is \(pool) wei; run auditor reconcile"
     case .notAVault(let call, let bytes):

@@ -31,13 +31,13 @@ struct SettlerSQL {
   }
 
   func tally(_ epoch: UInt64) async throws {
-    try await connection.run("SELECT credits.epoch_tally(p_epoch => $1)", [.int(Int64(epoch))])
+    try await connection.run("SELECT credits.epoch_tally(p_epoch => $1)", [.unsigned(epoch)])
   }
 
   func cancel(_ epoch: UInt64, reason: String) async throws {
     try await connection.run(
       "SELECT credits.epoch_cancel(p_epoch => $1, p_reason => $2)",
-      [.int(Int64(epoch)), .text(reason)])
+      [.unsigned(epoch), .text(reason)])
   }
 
   func hold(_ payee: Address, held: Bool, reason: String?) async throws {
@@ -57,8 +57,8 @@ struct SettlerSQL {
         p_signature => $5, p_expires => to_timestamp($6::bigint), p_again => $7)
       """,
       [
-        .int(Int64(manifest.epoch)), .bytes(manifest.hash.bytes), .bytes(manifest.bytes),
-        .bytes(planner.bytes), .bytes(signature), .int(Int64(manifest.limits.expires)),
+        .unsigned(manifest.epoch), .bytes(manifest.hash.bytes), .bytes(manifest.bytes),
+        .bytes(planner.bytes), .bytes(signature), .unsigned(manifest.limits.expires),
         .bool(again),
       ])
   }
@@ -96,9 +96,9 @@ struct SettlerSQL {
         p_hash => $10, p_raw => $11, p_max_fee => $12::numeric, p_priority_fee => $13::numeric)
       """,
       [
-        .bytes(manifest.bytes), .text(kind), .int(Int64(chunk)), .int(Int64(chainID)),
-        .bytes(sender.bytes), .int(Int64(nonce)), .bytes(recipient.bytes), .bytes(data),
-        .int(Int64(gasLimit)), .bytes(hash.bytes), .bytes(raw), .wei(fees.maxFeePerGasWei),
+        .bytes(manifest.bytes), .text(kind), .int(Int64(chunk)), .unsigned(chainID),
+        .bytes(sender.bytes), .unsigned(nonce), .bytes(recipient.bytes), .bytes(data),
+        .unsigned(gasLimit), .bytes(hash.bytes), .bytes(raw), .wei(fees.maxFeePerGasWei),
         .wei(fees.priorityFeePerGasWei),
       ])
   }
@@ -137,9 +137,9 @@ struct SettlerSQL {
       """,
       [
         .int(transaction), .text(state.rawValue), inclusion.map { .bytes($0.hash.bytes) } ?? .null,
-        inclusion.map { .int(Int64($0.blockNumber)) } ?? .null,
+        inclusion.map { .unsigned($0.blockNumber) } ?? .null,
         inclusion.map { .bytes($0.blockHash.bytes) } ?? .null,
-        inclusion.map { .int(Int64($0.gasUsed)) } ?? .null,
+        inclusion.map { .unsigned($0.gasUsed) } ?? .null,
         inclusion.map { .wei($0.gasPriceWei) } ?? .null,
       ])
   }
@@ -153,13 +153,13 @@ struct SettlerSQL {
         p_payees => $5::bytea[], p_amounts => $6::numeric[], p_totals => $7::numeric[], p_chunks => $8::int[])
       """,
       [
-        .bytes(manifest.bytes), .int(Int64(block)), .bytes(blockHash.bytes), .wei(pool),
+        .bytes(manifest.bytes), .unsigned(block), .bytes(blockHash.bytes), .wei(pool),
         .array(payouts.map { .address($0.payee) }), .array(payouts.map { .wei($0.amount) }),
         .array(payouts.map { .wei($0.total) }), .array(payouts.map { .int(Int64($0.chunk)) }),
       ])
   }
 
   func finish(_ epoch: UInt64) async throws {
-    try await connection.run("SELECT credits.epoch_finish(p_epoch => $1)", [.int(Int64(epoch))])
+    try await connection.run("SELECT credits.epoch_finish(p_epoch => $1)", [.unsigned(epoch)])
   }
 }

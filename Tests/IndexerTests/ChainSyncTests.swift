@@ -109,6 +109,24 @@ import Testing
     return chain
   }
 
+  @Test
+  func
+    `what is proven below the finality of before is applied, also when nobody says what is final now`()
+    async throws
+  {
+    let chain = history()
+    let house = try await House(chain)
+    chain.manners.hasReceipts = false
+    try await house.catchUp()
+    #expect(try await house.balance(alice) == "0 1100 0 0")
+    // No block has this number, so the tip names none that is final.
+    chain.finalized = 1_000
+    chain.manners.hasReceipts = true
+    try await house.catchUp()
+    #expect(try await house.marks == "39 39 39 30")
+    #expect(try await house.balance(alice) == "70 1000 0 -20")
+  }
+
   @Test func `a whole history is followed, and credited up to finality only`() async throws {
     let house = try await House(history())
     #expect(try await house.catchUp() == nil)

@@ -7,7 +7,7 @@ import Testing
   @Test func `values travel unchanged`() async throws {
     try await TestDatabase.with(migrated: false) { database in
       let db = try await database.connect()
-      let text = "a'b\"c\\d,{}NULL\u{1F600}"
+      let text = "a'b\"c\\d,{}NULL\u{1F600}\"\u{301},x\\\u{301}"
       let row = try await db.one(
         """
         SELECT $1::text AS t, $2::bytea AS b, $3::int8 AS i, $4::bool AS o, $5::text IS NULL AS n,

@@ -22,18 +22,81 @@ public struct TestDatabase: Sendable {
     guard let server = ProcessInfo.processInfo.environment["TEST_DATABASE_URL"] else {
       throw NoServer()
     }
+    return try await Gate.shared.pass {
+      try await make(server, migrated: migrated, body)
+    }
+  }
+
+  private static func make<Value>(
+    _ server: String, migrated: Bool, _ body: (TestDatabase) async throws -> Value
+  ) async throws -> Value {
     let name = "test_" + UUID().uuidString.lowercased().replacing("-", with: "")
     let admin = try await PostgresConnection.connect(server, applicationName: "tests")
-    try await admin.script("CREATE DATABASE \(name)")
+    let template = migrated ? try await Template.shared.name(server) : "template1"
+    try await admin.script("CREATE DATABASE \(name) TEMPLATE \(template)")
     let database = TestDatabase(name: name, url: server + " dbname=\(name)")
     do {
-      if migrated { _ = try await Ledger.migrate(database.url, migrations: migrations) }
       let value = try await body(database)
       try await admin.script("DROP DATABASE \(name) WITH (FORCE)")
       return value
     } catch {
       try? await admin.script("DROP DATABASE \(name) WITH (FORCE)")
       throw error
+    }
+  }
+
+  /// Tests run all at once; a server has a hundred connections and two cores.
+  private actor Gate {
+    static let shared = Gate()
+    private var free = 8
+    private var waiting: [CheckedContinuation<Void, Never>] = []
+
+    nonisolated func pass<Value>(_ body: () async throws -> Value) async rethrows -> Value {
+      await enter()
+      do {
+        let value = try await body()
+        await leave()
+        return value
+      } catch {
+        await leave()
+        throw error
+      }
+    }
+
+    private func enter() async {
+      guard free == 0 else {
+        free -= 1
+        return
+      }
+      await withCheckedContinuation { waiting.append($0) }
+    }
+
+    private func leave() {
+      guard !waiting.isEmpty else {
+        free += 1
+        return
+      }
+      waiting.removeFirst().resume()
+    }
+  }
+
+  /// A migrated database to copy, made once a process: migrating takes longer than most tests.
+  private actor Template {
+    static let shared = Template()
+    private var made: Task<String, any Error>?
+
+    func name(_ server: String) async throws -> String {
+      if let made { return try await made.value }
+      let task = Task {
+        let name = "template_" + UUID().uuidString.lowercased().replacing("-", with: "")
+        let admin = try await PostgresConnection.connect(server, applicationName: "tests")
+        try await admin.script("CREATE DATABASE \(name)")
+        _ = try await Ledger.migrate(
+          server + " dbname=\(name)", migrations: TestDatabase.migrations)
+        return name
+      }
+      made = task
+      return try await task.value
     }
   }
 
