@@ -111,7 +111,7 @@ struct ChainSync {
     do {
       switch plan {
       case nil:
-        try await connection.transaction { db in try sql.follow(consensus, db) }
+        try await connection.transaction { db in _ = try db.pipeline(sql.follow(consensus)) }
         return canProve ? .current(unscanned: marks.unscanned) : .waiting(.cannotProve("receipts"))
       case .prove(let range)?:
         let segment = try await proven(range, finalized: finalized)
@@ -246,15 +246,14 @@ struct ChainSync {
         if let forged = comparison.forged.first { throw IndexerHalt.storedRowDisproved(forged) }
         omissions = max(omissions, comparison.omitted.count)
       }
-      try sql.recordBlocks(segment.headers, db)
-      try sql.recordEvents(segment.rows.events, db)
-      try sql.recordTransfers(segment.rows.transfers, db)
-      for subject in [IndexerSQL.Subject.vault, .token] {
-        if !wasScanned { try sql.cover(subject, .scanned, segment.range, db) }
-        if segment.isProven { try sql.cover(subject, .proven, segment.range, db) }
-      }
-      try sql.noteOmissions(omissions, db)
-      try sql.follow(consensus, db)
+      try db.pipeline(
+        sql.recordBlocks(segment.headers)
+          + sql.recordEvents(segment.rows.events)
+          + sql.recordTransfers(segment.rows.transfers)
+          + (wasScanned ? [] : sql.cover(.scanned, segment.range))
+          + (segment.isProven ? sql.cover(.proven, segment.range) : [])
+          + sql.noteOmissions(omissions)
+          + sql.follow(consensus))
     }
   }
 }

@@ -4,7 +4,7 @@ import Postgres
 
 /// Every SQL function that the indexer calls, and everything that it reads: the one place to look when a migration changes.
 ///
-/// Methods run inside the caller's transaction.
+/// Methods run inside the caller's transaction, or return statements that do.
 struct IndexerSQL: Sendable {
   let chainID: UInt64
   let vault: Address
@@ -28,43 +28,51 @@ struct IndexerSQL: Sendable {
     "LOCK TABLE credits.indexer_of_\(chainID) IN SHARE ROW EXCLUSIVE MODE NOWAIT"
   }
 
-  func recordBlocks(_ headers: [CheckedHeader], _ db: isolated PostgresConnection) throws {
-    guard !headers.isEmpty else { return }
-    try db.run(
-      """
-      SELECT credits.record_blocks($1, $2, $3, $4,
-        (SELECT array_agg(to_timestamp(t) ORDER BY i) FROM unnest($5::bigint[]) WITH ORDINALITY AS s (t, i)), $6)
-      """,
-      [
-        chain, .array(headers.map { .block($0.header.number) }),
-        .array(headers.map { .hash($0.hash) }),
-        .array(headers.map { .hash($0.header.parentHash) }),
-        .array(headers.map { .block($0.header.timestamp) }),
-        .array(headers.map { .bytes($0.header.encoded) }),
-      ])
+  // What a step writes is a list of statements, sent in one pipeline.
+
+  func recordBlocks(_ headers: [CheckedHeader]) -> [PostgresStatement] {
+    guard !headers.isEmpty else { return [] }
+    return [
+      PostgresStatement(
+        """
+        SELECT credits.record_blocks($1, $2, $3, $4,
+          (SELECT array_agg(to_timestamp(t) ORDER BY i) FROM unnest($5::bigint[]) WITH ORDINALITY AS s (t, i)), $6)
+        """,
+        [
+          chain, .array(headers.map { .block($0.header.number) }),
+          .array(headers.map { .hash($0.hash) }),
+          .array(headers.map { .hash($0.header.parentHash) }),
+          .array(headers.map { .block($0.header.timestamp) }),
+          .array(headers.map { .bytes($0.header.encoded) }),
+        ])
+    ]
   }
 
-  func recordEvents(_ events: [VaultEvent], _ db: isolated PostgresConnection) throws {
-    guard !events.isEmpty else { return }
-    try db.run(
-      "SELECT credits.record_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
-      place + [
-        .array(events.map { .text($0.kind.rawValue) }),
-        .array(events.map { .address($0.account) }),
-        .array(events.map { .wei($0.amount) }),
-        .array(events.map { $0.total.map { .wei($0) } ?? .null }),
-      ] + Self.places(events.map(\.place)) + [.array(events.map { .int(Int64($0.ordinal)) })])
+  func recordEvents(_ events: [VaultEvent]) -> [PostgresStatement] {
+    guard !events.isEmpty else { return [] }
+    return [
+      PostgresStatement(
+        "SELECT credits.record_events($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+        place + [
+          .array(events.map { .text($0.kind.rawValue) }),
+          .array(events.map { .address($0.account) }),
+          .array(events.map { .wei($0.amount) }),
+          .array(events.map { $0.total.map { .wei($0) } ?? .null }),
+        ] + Self.places(events.map(\.place)) + [.array(events.map { .int(Int64($0.ordinal)) })])
+    ]
   }
 
-  func recordTransfers(_ transfers: [TokenTransfer], _ db: isolated PostgresConnection) throws {
-    guard !transfers.isEmpty else { return }
-    try db.run(
-      "SELECT credits.record_transfers($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-      place + [
-        .array(transfers.map { .address($0.sender) }),
-        .array(transfers.map { .address($0.recipient) }),
-        .array(transfers.map { .wei($0.amount) }),
-      ] + Self.places(transfers.map(\.place)))
+  func recordTransfers(_ transfers: [TokenTransfer]) -> [PostgresStatement] {
+    guard !transfers.isEmpty else { return [] }
+    return [
+      PostgresStatement(
+        "SELECT credits.record_transfers($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        place + [
+          .array(transfers.map { .address($0.sender) }),
+          .array(transfers.map { .address($0.recipient) }),
+          .array(transfers.map { .wei($0.amount) }),
+        ] + Self.places(transfers.map(\.place)))
+    ]
   }
 
   /// Numbers, hashes, transactions and log indexes.
@@ -76,37 +84,40 @@ struct IndexerSQL: Sendable {
     ]
   }
 
-  enum Subject: String { case vault, token }
   enum Coverage: String { case scanned, proven }
 
-  func cover(
-    _ subject: Subject, _ coverage: Coverage, _ range: ClosedRange<UInt64>,
-    _ db: isolated PostgresConnection
-  ) throws {
-    try db.run(
-      "SELECT credits.cover($1, $2, $3, $4, $5, $6)",
-      place + [
-        .text(subject.rawValue), .text(coverage.rawValue), .block(range.lowerBound),
-        .block(range.upperBound),
-      ])
+  /// Of the vault's logs and of the token's transfers.
+  func cover(_ coverage: Coverage, _ range: ClosedRange<UInt64>) -> [PostgresStatement] {
+    ["vault", "token"].map { subject in
+      PostgresStatement(
+        "SELECT credits.cover($1, $2, $3, $4, $5, $6)",
+        place + [
+          .text(subject), .text(coverage.rawValue), .block(range.lowerBound),
+          .block(range.upperBound),
+        ])
+    }
   }
 
-  func noteOmissions(_ count: Int, _ db: isolated PostgresConnection) throws {
-    guard count > 0 else { return }
-    try db.run("SELECT credits.note_omissions($1, $2, $3)", place + [.int(Int64(count))])
+  func noteOmissions(_ count: Int) -> [PostgresStatement] {
+    guard count > 0 else { return [] }
+    return [
+      PostgresStatement("SELECT credits.note_omissions($1, $2, $3)", place + [.int(Int64(count))])
+    ]
   }
 
   /// Says where the chain stands, counts proven withdrawals up to its head, and applies what is proven and final.
-  func follow(_ consensus: Consensus, _ db: isolated PostgresConnection) throws {
+  func follow(_ consensus: Consensus) -> [PostgresStatement] {
     let head = PostgresValue.block(consensus.head.number)
-    try db.run(
-      "SELECT credits.set_head($1, $2, $3, to_timestamp($4::bigint), $5)",
-      place + [head, .block(consensus.headTimestamp), .text(consensus.quorum)])
-    try db.run("SELECT credits.withdraw($1, $2, $3)", place + [head])
-    // Also when nobody says what is final now: a proof may have moved the ledger up to what was final before, and what
-    // it passed is applied in the same transaction (I9). Finality never goes back.
-    try db.run(
-      "SELECT credits.finalize($1, $2, $3)", place + [.block(consensus.finalized?.number ?? 0)])
+    return [
+      PostgresStatement(
+        "SELECT credits.set_head($1, $2, $3, to_timestamp($4::bigint), $5)",
+        place + [head, .block(consensus.headTimestamp), .text(consensus.quorum)]),
+      PostgresStatement("SELECT credits.withdraw($1, $2, $3)", place + [head]),
+      // Also when nobody says what is final now: a proof may have moved the ledger up to what was final before, and what
+      // it passed is applied in the same transaction (I9). Finality never goes back.
+      PostgresStatement(
+        "SELECT credits.finalize($1, $2, $3)", place + [.block(consensus.finalized?.number ?? 0)]),
+    ]
   }
 
   /// - Returns: how many events were taken back

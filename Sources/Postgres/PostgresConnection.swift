@@ -7,25 +7,32 @@ import Foundation
 /// a network call, can happen while a transaction is open.
 public actor PostgresConnection {
   private let executor: ThreadExecutor
-  private let handle: Handle
-  private var isInTransaction = false
+  let handle: Handle
+  var isInTransaction = false
+  /// Between the start of a COPY and its end libpq takes nothing but rows.
+  var isCopying = false
 
   public nonisolated var unownedExecutor: UnownedSerialExecutor {
     executor.asUnownedSerialExecutor()
   }
 
   /// Owns the C object. Used on the executor's thread only, but for its cancel object, which libpq allows anywhere.
-  private final class Handle: @unchecked Sendable {
+  final class Handle: @unchecked Sendable {
     let pointer: OpaquePointer
-    let cancel: OpaquePointer?
+    fileprivate let cancel: OpaquePointer?
+    private let notices: NoticeReceiver
 
-    init(_ pointer: OpaquePointer) {
+    fileprivate init(_ pointer: OpaquePointer, notices: NoticeReceiver) {
       self.pointer = pointer
       self.cancel = PQgetCancel(pointer)
+      self.notices = notices
+      notices.receive(from: pointer)
     }
 
     deinit {
       PQfreeCancel(cancel)
+      // `notices` lives until after this, and libpq calls it for nothing later: a result would only for a row or column that it
+      // does not have.
       PQfinish(pointer)
     }
   }
@@ -39,19 +46,28 @@ public actor PostgresConnection {
     executor.close()
   }
 
+  // MARK: Connecting
+
   /// Connects (PQconnectdbParams). The text of errors never holds the password.
   ///
   /// - Parameters:
-  ///   - conninfo: libpq's key=value form or a postgresql:// URL; the environment (PGHOST …) fills what it leaves out.
+  ///   - conninfo: libpq's key=value form or a postgresql:// URL; the environment (PGHOST …) fills what it leaves out. It may
+  ///     override how a silent server is noticed: connect_timeout, keepalives_idle, tcp_user_timeout …
   ///   - applicationName: shown in pg_stat_activity.
+  ///   - notices: gets notices on the connection's thread, during the statement that caused them; it must not block. What the
+  ///     server says while connecting goes to stderr, for libpq has no other place for it.
   public static func connect(
-    _ conninfo: String, applicationName: String
+    _ conninfo: String, applicationName: String,
+    notices: @escaping PostgresNotice.Handler = { _ in }
   ) async throws(PostgresError) -> PostgresConnection {
     let executor = ThreadExecutor(name: "postgres \(applicationName)")
     let result: Result<Handle, PostgresError> = await withCheckedContinuation { continuation in
       // Connecting blocks too, and the actor does not exist yet.
       Thread.detachNewThread {
-        continuation.resume(returning: open(conninfo, applicationName: applicationName))
+        continuation.resume(
+          returning: Result { () throws(PostgresError) in
+            try open(conninfo, applicationName: applicationName, notices: NoticeReceiver(notices))
+          })
       }
     }
     switch result {
@@ -63,12 +79,15 @@ public actor PostgresConnection {
   }
 
   private static func open(
-    _ conninfo: String, applicationName: String
-  ) -> Result<Handle, PostgresError> {
+    _ conninfo: String, applicationName: String, notices: NoticeReceiver
+  ) throws(PostgresError) -> Handle {
+    try check(conninfo)
+    // What stands before dbname can be overridden by the string, what stands after it cannot. A server that is gone without a
+    // word is noticed after a minute; the system's own defaults wait for hours.
     let parameters = [
-      ("dbname", conninfo), ("application_name", applicationName), ("connect_timeout", "10"),
-      ("client_encoding", "UTF8"),
-      ("options", "-c bytea_output=hex -c datestyle=ISO -c timezone=UTC"),
+      ("connect_timeout", "10"), ("keepalives_idle", "30"), ("keepalives_interval", "10"),
+      ("keepalives_count", "3"), ("tcp_user_timeout", "60000"), ("dbname", conninfo),
+      ("application_name", applicationName), ("client_encoding", "UTF8"),
     ]
     var keywords = parameters.map { strdup($0.0) } + [nil]
     var values = parameters.map { strdup($0.1) } + [nil]
@@ -82,15 +101,33 @@ public actor PostgresConnection {
         }
       }
     }
-    guard let pointer else { return .failure(.connection("out of memory")) }
+    guard let pointer else { throw .connection("out of memory") }
+    let handle = Handle(pointer, notices: notices)
     guard PQstatus(pointer) == CONNECTION_OK else {
-      let why = message(PQerrorMessage(pointer))
-      PQfinish(pointer)
-      return .failure(.connection(why))
+      throw .connection(message(PQerrorMessage(pointer)))
     }
-    // Notices go to the caller's log, not to stderr behind its back.
-    PQsetNoticeProcessor(pointer, { _, _ in }, nil)
-    return .success(Handle(pointer))
+    // Values are read back in these formats. By SET: the connection parameter `options` is the user's.
+    let settings = PostgresAnswer(
+      PQexec(pointer, "SET bytea_output = hex; SET datestyle = ISO; SET timezone = UTC"))
+    guard settings.status == PGRES_COMMAND_OK else {
+      throw .connection(message(PQerrorMessage(pointer)))
+    }
+    return handle
+  }
+
+  /// Refuses what is no connection string (PQconninfoParse). libpq's own text repeats what it cannot read, password included.
+  private static func check(_ conninfo: String) throws(PostgresError) {
+    var text: UnsafeMutablePointer<CChar>?
+    let options = PQconninfoParse(conninfo, &text)
+    defer {
+      PQconninfoFree(options)
+      PQfreemem(text)
+    }
+    guard options != nil, !conninfo.utf8.contains(0) else {
+      throw .connection(
+        "the connection string (not shown, it may hold a password) is neither key=value pairs nor a "
+          + "postgresql:// URL; in a URL, percent-encode what is special in user and password")
+    }
   }
 
   // MARK: Statements
@@ -100,16 +137,16 @@ public actor PostgresConnection {
   public func query(
     _ sql: String, _ parameters: [PostgresValue] = []
   ) throws(PostgresError) -> [PostgresRow] {
-    let texts = parameters.map(\.encoded)
-    if texts.contains(where: { $0?.utf8.contains(0) ?? false }) {
-      throw .misuse("a text parameter holds a NUL byte, which PostgreSQL cannot store")
+    try check(sql)
+    let parameters = try PostgresParameters(parameters)
+    let autocommits = autocommits
+    let answer = parameters.withValues { values in
+      PostgresAnswer(
+        PQexecParams(
+          handle.pointer, sql, parameters.count, parameters.types, values, parameters.lengths,
+          parameters.formats, 0))
     }
-    let copies = texts.map { $0.flatMap { strdup($0) } }
-    defer { for copy in copies { free(copy) } }
-    let pointers = copies.map { UnsafePointer($0) }
-    let result = PQexecParams(
-      handle.pointer, sql, Int32(parameters.count), nil, pointers, nil, nil, 0)
-    return try rows(of: result, sql: sql)
+    return try checked(answer, sql: sql, autocommits: autocommits).rows
   }
 
   /// Runs a statement whose rows do not matter.
@@ -130,99 +167,120 @@ public actor PostgresConnection {
 
   /// Runs a script of several statements without parameters (PQexec): migrations, trusted text only.
   public func script(_ sql: String) throws(PostgresError) {
-    _ = try rows(of: PQexec(handle.pointer, sql), sql: sql)
+    try execute(sql, autocommits: autocommits)
   }
 
-  // MARK: Transactions
-
-  public enum Isolation: String, Sendable {
-    case readCommitted = "READ COMMITTED"
-    case repeatableRead = "REPEATABLE READ"
-    case serializable = "SERIALIZABLE"
-  }
-
-  /// Runs `body` in one transaction: commits what it returns from, rolls back what it throws from.
-  public func transaction<Value: Sendable>(
-    _ isolation: Isolation = .readCommitted, readOnly: Bool = false,
-    _ body: @Sendable (isolated PostgresConnection) throws -> Value
-  ) throws -> Value {
-    guard !isInTransaction else {
-      throw PostgresError.misuse("a transaction is open on this connection")
+  /// Asks the server to stop the statement under way (PQcancel), which then fails with 57014. The request takes a connection of
+  /// its own, unencrypted, and can come too late: it may then hit the next statement. Safe from anywhere; blocks no thread of the
+  /// cooperative pool.
+  public nonisolated func cancel() async throws(PostgresError) {
+    let handle = handle
+    let failure: String? = await withCheckedContinuation { continuation in
+      Thread.detachNewThread {
+        var problem = [CChar](repeating: 0, count: 256)
+        let isSent = PQcancel(handle.cancel, &problem, Int32(problem.count)) == 1
+        continuation.resume(
+          returning: isSent
+            ? nil : problem.withUnsafeMutableBufferPointer { Self.message($0.baseAddress) })
+      }
     }
-    try script("BEGIN ISOLATION LEVEL \(isolation.rawValue)\(readOnly ? " READ ONLY" : "")")
-    isInTransaction = true
-    defer { isInTransaction = false }
-    let value: Value
-    do {
-      value = try body(self)
-    } catch {
-      // A lost connection has rolled back already.
-      try? script("ROLLBACK")
-      throw error
-    }
-    do {
-      try script("COMMIT")
-    } catch .connection(let why) {
-      throw PostgresError.commitUnknown(why)
-    }
-    return value
-  }
-
-  /// Asks the server to stop the statement under way (PQcancel); safe from any thread.
-  public nonisolated func cancel() {
-    var buffer = [CChar](repeating: 0, count: 256)
-    _ = PQcancel(handle.cancel, &buffer, Int32(buffer.count))
+    if let failure { throw .connection(failure) }
   }
 
   /// Whether the connection looks usable (PQstatus).
   public var isOpen: Bool { PQstatus(handle.pointer) == CONNECTION_OK }
+}
 
-  // MARK: Results
+// What the extensions by topic share.
+extension PostgresConnection {
+  /// Whether a statement that is run now commits by itself (PQtransactionStatus).
+  var autocommits: Bool { PQtransactionStatus(handle.pointer) == PQTRANS_IDLE }
 
-  private func rows(of result: OpaquePointer?, sql: String) throws(PostgresError) -> [PostgresRow] {
-    defer { PQclear(result) }
-    switch PQresultStatus(result) {
-    case PGRES_COMMAND_OK, PGRES_EMPTY_QUERY: return []
-    case PGRES_TUPLES_OK: break
-    default: throw failure(result, sql: sql)
-    }
-    var columns: [String: Int] = [:]
-    let width = PQnfields(result)
-    for column in 0..<width {
-      if let name = PQfname(result, column) { columns[String(cString: name)] = Int(column) }
-    }
-    var rows: [PostgresRow] = []
-    rows.reserveCapacity(Int(PQntuples(result)))
-    for row in 0..<PQntuples(result) {
-      var values: [String?] = []
-      values.reserveCapacity(Int(width))
-      for column in 0..<width {
-        if PQgetisnull(result, row, column) == 1 {
-          values.append(nil)
-        } else {
-          values.append(PQgetvalue(result, row, column).map { String(cString: $0) })
-        }
-      }
-      rows.append(PostgresRow(columns: columns, values: values))
-    }
-    return rows
+  /// PQexec, with an answer that is no error.
+  @discardableResult
+  func execute(_ sql: String, autocommits: Bool) throws(PostgresError) -> PostgresAnswer {
+    try check(sql)
+    return try checked(
+      PostgresAnswer(PQexec(handle.pointer, sql)), sql: sql, autocommits: autocommits)
   }
 
-  private func failure(_ result: OpaquePointer?, sql: String) -> PostgresError {
-    func field(_ code: Character) -> String? {
-      PQresultErrorField(result, Int32(code.asciiValue ?? 0)).map { String(cString: $0) }
+  /// Throws if a statement cannot be sent as it is.
+  func check(_ sql: String) throws(PostgresError) {
+    guard !isCopying else {
+      throw .misuse("a COPY is under way on this connection, which takes rows only")
     }
-    guard let sqlState = field("C"), PQstatus(handle.pointer) == CONNECTION_OK else {
-      return .connection(Self.message(PQerrorMessage(handle.pointer)))
+    guard !sql.utf8.contains(0) else {
+      throw .misuse("a statement holds a NUL byte, where libpq would cut it off")
     }
+    guard isOpen else { throw .connection(Self.message(PQerrorMessage(handle.pointer))) }
+  }
+
+  /// Throws if an answer is an error, or a kind of answer that is not due.
+  func checked(
+    _ answer: PostgresAnswer, sql: String, autocommits: Bool
+  ) throws(PostgresError) -> PostgresAnswer {
+    switch answer.status {
+    case PGRES_COMMAND_OK, PGRES_TUPLES_OK, PGRES_EMPTY_QUERY: return answer
+    case PGRES_COPY_IN, PGRES_COPY_OUT, PGRES_COPY_BOTH:
+      abandon()
+      throw .misuse("COPY goes through copy(into:columns:), not as a statement; connection closed")
+    default: throw failure(answer, sql: sql, autocommits: autocommits)
+    }
+  }
+
+  /// What an answer means that is no success.
+  func failure(_ answer: PostgresAnswer, sql: String, autocommits: Bool) -> PostgresError {
+    let sqlState = answer.field(.sqlState)
+    // The server closes the connection after a fatal error, and libpq may not have noticed yet. An error without a code is
+    // libpq's: it has lost track of the answers.
+    let isLast = ["FATAL", "PANIC"].contains(answer.field(.severity)) || sqlState == nil
+    if answer.wasSent && isLast { abandon() }
+    guard isOpen else {
+      let why = answer.wasSent ? answer.errorMessage : Self.message(PQerrorMessage(handle.pointer))
+      return autocommits ? .commitUnknown(why) : .connection(why)
+    }
+    guard let sqlState else { return .misuse(Self.message(PQerrorMessage(handle.pointer))) }
     return .server(
       PostgresError.ServerError(
-        sqlState: sqlState, message: field("M") ?? "no message", detail: field("D"),
-        hint: field("H"), sql: sql))
+        sqlState: sqlState, message: answer.field(.message) ?? "no message",
+        detail: answer.field(.detail), hint: answer.field(.hint), sql: sql))
   }
 
-  private static func message(_ text: UnsafeMutablePointer<CChar>?) -> String {
-    text.map { String(cString: $0) }?.trimmingCharacters(in: .whitespacesAndNewlines)
-      ?? "no message"
+  /// Ends a session of which it is not known any more what it would answer next: the server rolls back, and whatever is tried
+  /// after this finds the connection lost.
+  func abandon() {
+    _ = shutdown(PQsocket(handle.pointer), Int32(SHUT_RDWR))
+    // libpq notices at the end of what has arrived.
+    while PQconsumeInput(handle.pointer) == 1 {}
+  }
+
+  /// PQgetResult. Not sent means nil, which ends the answers to a statement.
+  func nextAnswer() -> PostgresAnswer { PostgresAnswer(PQgetResult(handle.pointer)) }
+
+  /// For when libpq answers something that is not due, which it does after the connection is lost.
+  func outOfStep(autocommits: Bool) -> PostgresError {
+    let why = Self.message(PQerrorMessage(handle.pointer))
+    abandon()
+    return autocommits ? .commitUnknown(why) : .connection(why)
+  }
+
+  /// A name in double quotes (PQescapeIdentifier).
+  func quoted(_ name: String) throws(PostgresError) -> String {
+    // PostgreSQL cuts a longer name off and takes the rest for another name.
+    guard !name.isEmpty, !name.utf8.contains(0), name.utf8.count <= 63 else {
+      throw .misuse("\(name.prefix(80)) is no name: it needs 1 to 63 bytes without NUL")
+    }
+    guard let quoted = PQescapeIdentifier(handle.pointer, name, name.utf8.count) else {
+      throw .misuse(Self.message(PQerrorMessage(handle.pointer)))
+    }
+    defer { PQfreemem(quoted) }
+    return String(cString: quoted)
+  }
+
+  static func message(_ text: UnsafePointer<CChar>?) -> String {
+    let message = text.map { String(cString: $0) }?
+      .trimmingCharacters(in: .whitespacesAndNewlines)
+    guard let message, !message.isEmpty else { return "no message" }
+    return message
   }
 }

@@ -2,8 +2,11 @@
 public enum PostgresError: Error, Sendable, Equatable {
   /// No connection could be made, or it was lost before a statement could have had an effect that lasts.
   case connection(String)
-  /// The connection was lost while a COMMIT was under way: it may have happened. Look before repeating.
+  /// The connection was lost while something that lasts was under way, a COMMIT or a statement outside a transaction: it may
+  /// have happened. Look before repeating.
   case commitUnknown(String)
+  /// A statement of the transaction had failed, which its body caught and went on: nothing of it was kept.
+  case rolledBack
   /// The server refused a statement.
   case server(ServerError)
   /// A column is missing, null or of another type than was asked for.
@@ -37,7 +40,9 @@ extension PostgresError: CustomStringConvertible {
         + why.split(whereSeparator: \.isNewline).map { $0.drop { $0 == "\t" } }.joined(
           separator: " ")
     case .commitUnknown(let why):
-      "the connection to PostgreSQL was lost during COMMIT, which may have happened: \(why)"
+      "the connection to PostgreSQL was lost before it answered, what was asked may have happened: \(why)"
+    case .rolledBack:
+      "a statement of the transaction had failed, so PostgreSQL rolled it back instead of committing it"
     case .server(let error):
       error.message + (error.detail.map { " (\($0))" } ?? "")
         + (error.hint.map { ". \($0)" } ?? "") + " [\(error.sqlState)]"
