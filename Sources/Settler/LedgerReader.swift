@@ -175,6 +175,11 @@ struct LedgerReader {
         orElse: SettlerError.noSuchEpoch(epoch))
       let row = try Self.epoch(e)
       guard row.isTallied else { throw SettlerError.notTallied(epoch) }
+      let ledger = try db.only(
+        """
+        SELECT l.ledger_id, l.payout_method, v.token FROM credits.ledger l, credits.vault v
+        WHERE v.chain_id = $1 AND v.vault = $2
+        """, place, orElse: SettlerError.vaultNotFollowed(chainID, vault))
       let at: Manifest.BlockReference
       if let plannedAt {
         at = plannedAt
@@ -188,11 +193,6 @@ struct LedgerReader {
         at = Manifest.BlockReference(
           number: try block.uint64("number"), hash: try block.hash("hash"))
       }
-      let ledger = try db.only(
-        """
-        SELECT l.ledger_id, l.payout_method, v.token FROM credits.ledger l, credits.vault v
-        WHERE v.chain_id = $1 AND v.vault = $2
-        """, place, orElse: SettlerError.vaultNotFollowed(chainID, vault))
       let split = try db.only(
         """
         SELECT \(Self.splitColumns) FROM credits.split s

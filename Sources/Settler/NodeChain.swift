@@ -7,9 +7,9 @@ struct NodeChain: SettlementChain {
   private let pool: EndpointPool
   private let sending: [EthereumClient]
 
-  init(reading: String, sending: String, quorum: Int?) throws {
-    pool = try EndpointPool(Endpoint.list(reading), quorum: quorum)
-    self.sending = try Endpoint.list(sending).map { EthereumClient(JSONRPCClient($0)) }
+  init(_ pool: EndpointPool, sending: [Endpoint]) {
+    self.pool = pool
+    self.sending = sending.map { EthereumClient(JSONRPCClient($0)) }
   }
 
   func chainID() async throws -> UInt64 {

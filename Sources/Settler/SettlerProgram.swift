@@ -1,3 +1,4 @@
+import ChainRPC
 import Credits
 import Ethereum
 import Foundation
@@ -103,10 +104,17 @@ struct SettlerProgram {
   }
 
   func nodeChain() throws -> NodeChain {
-    let urls = try arguments.required("rpc-url")
-    return try NodeChain(
-      reading: urls, sending: arguments.optional("send-url") ?? urls,
-      quorum: try arguments.number("quorum").map { Int(clamping: $0) })
+    let reading = try arguments.parsed(
+      "rpc-url", try arguments.required("rpc-url"), Endpoint.list)
+    let sending = try arguments.optional("send-url").map {
+      try arguments.parsed("send-url", $0, Endpoint.list)
+    }
+    let quorum = try arguments.number("quorum").map { Int(clamping: $0) }
+    do {
+      return NodeChain(try EndpointPool(reading, quorum: quorum), sending: sending ?? reading)
+    } catch {
+      throw UsageError("\(error)")
+    }
   }
 
   /// The key of `--key`, opened with the password of `--password-file`, `--password-fd` or the terminal.
