@@ -9,7 +9,7 @@ let rooms: [Target] = [
   room("RLP"),
   room("JSON"),
   room("Ethereum", imports: ["Keccak", "RLP", "CSecp256k1"]),
-  room("ChainRPC", imports: ["Ethereum", "JSON"]),
+  room("ChainRPC", imports: ["Ethereum", "JSON", "CCurl"]),
   room("Postgres", imports: ["CPostgres"]),
   room("Credits", imports: ["Ethereum", "RLP"]),
   room("Ledger", imports: ["Postgres", "Credits", "Ethereum"]),
@@ -47,6 +47,8 @@ let libraries: [Target] = [
   .systemLibrary(name: "CPostgres", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
   .systemLibrary(
     name: "CSecp256k1", pkgConfig: "libsecp256k1", providers: [.apt(["libsecp256k1-dev"])]),
+  .systemLibrary(
+    name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
   .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
 ]
 

@@ -30,4 +30,36 @@ public struct Endpoint: Sendable, Hashable, CustomStringConvertible {
     let port = url.port.map { ":\($0)" } ?? ""
     return "\(url.scheme ?? "")://\(url.host ?? "")\(port)"
   }
+
+  /// What an endpoint said, fit to be shown: nodes repeat keys in their error texts ("project id … is over its limit"), and
+  /// hostile ones send control characters for a terminal or a log, or megabytes.
+  func withoutSecrets(_ text: String) -> String {
+    var shown = String(
+      text.unicodeScalars.prefix(500).map { Self.isControl($0) ? " " : Character($0) })
+    for secret in secrets { shown = shown.replacing(secret, with: "…") }
+    return shown
+  }
+
+  private static func isControl(_ scalar: Unicode.Scalar) -> Bool {
+    switch scalar.properties.generalCategory {
+    case .control, .format, .lineSeparator, .paragraphSeparator: true
+    default: false
+    }
+  }
+
+  /// User, password, parts of the path and values of the query; shorter ones are words like "v2", not keys.
+  private var secrets: [String] {
+    guard let parts = URLComponents(url: url, resolvingAgainstBaseURL: false) else { return [] }
+    var secrets = [
+      parts.user, parts.password, parts.percentEncodedUser, parts.percentEncodedPassword,
+    ]
+    .compactMap { $0 }
+    for path in [parts.path, parts.percentEncodedPath] {
+      secrets += path.split(separator: "/").map(String.init)
+    }
+    for query in [parts.query, parts.percentEncodedQuery].compactMap({ $0 }) {
+      secrets += query.split { $0 == "&" || $0 == "=" }.map(String.init)
+    }
+    return secrets.filter { $0.utf8.count >= 4 }.sorted { $0.utf8.count > $1.utf8.count }
+  }
 }

@@ -1,4 +1,5 @@
 import Ethereum
+import Foundation
 
 /// Several endpoints: any that answers for what can be checked, a quorum for what must be believed.
 public struct EndpointPool: Sendable {
@@ -8,12 +9,18 @@ public struct EndpointPool: Sendable {
 
   public enum PoolError: Error, Sendable, Equatable, CustomStringConvertible {
     case quorumTooLarge(quorum: Int, endpoints: Int)
+    case quorumTooSmall(quorum: Int)
+    case sameEndpointTwice(endpoint: String)
     case wrongChain(endpoint: String, wanted: UInt64, found: UInt64)
 
     public var description: String {
       switch self {
       case .quorumTooLarge(let quorum, let endpoints):
         "QUORUM is \(quorum), and RPC_URL names \(endpoints): name more endpoints or lower it"
+      case .quorumTooSmall(let quorum):
+        "QUORUM is \(quorum): at least one endpoint must be believed, write 1 or more"
+      case .sameEndpointTwice(let endpoint):
+        "RPC_URL names \(endpoint) twice: one endpoint has one voice, name it once"
       case .wrongChain(let endpoint, let wanted, let found):
         "\(endpoint) serves chain \(found), not \(wanted): mend RPC_URL or CHAIN_ID"
       }
@@ -23,9 +30,14 @@ public struct EndpointPool: Sendable {
   /// - Parameter quorum: nil: 1 of 1, else 2.
   public init(_ endpoints: [Endpoint], quorum: Int? = nil) throws(PoolError) {
     self.clients = endpoints.map { EthereumClient(JSONRPCClient($0)) }
-    self.quorum = quorum ?? min(2, endpoints.count)
-    guard self.quorum >= 1, self.quorum <= endpoints.count else {
+    self.quorum = quorum ?? max(1, min(2, endpoints.count))
+    guard self.quorum >= 1 else { throw .quorumTooSmall(quorum: self.quorum) }
+    guard self.quorum <= endpoints.count else {
       throw .quorumTooLarge(quorum: self.quorum, endpoints: endpoints.count)
+    }
+    var seen: Set<URL> = []
+    for endpoint in endpoints where !seen.insert(endpoint.url).inserted {
+      throw .sameEndpointTwice(endpoint: endpoint.description)
     }
   }
 
@@ -63,21 +75,22 @@ public struct EndpointPool: Sendable {
         return try await question(client)
       } catch {
         failure = failure ?? error
+        if Task.isCancelled { break }
       }
     }
     throw failure ?? RPCError.noQuorum(what: "anything", needed: 1, answers: [])
   }
 
-  /// The answer that at least `quorum` endpoints give.
+  /// The answer that at least `quorum` endpoints give, and more than give any other: a tie is no agreement.
   public func agreed<Value: Sendable & Hashable>(
     on what: String, _ question: @escaping @Sendable (EthereumClient) async throws -> Value
   ) async throws -> Value {
     let answers = await all(question)
     var votes: [Value: Int] = [:]
     for case .success(let value) in answers.map(\.result) { votes[value, default: 0] += 1 }
-    if let winner = votes.max(by: { $0.value < $1.value }), winner.value >= quorum {
-      return winner.key
-    }
+    let most = votes.values.max() ?? 0
+    let winners = votes.filter { $0.value == most }
+    if most >= quorum, winners.count == 1, let winner = winners.first { return winner.key }
     if clients.count == 1, case .failure(let error)? = answers.first?.result { throw error }
     throw RPCError.noQuorum(
       what: what, needed: quorum,

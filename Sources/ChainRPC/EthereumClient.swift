@@ -76,7 +76,15 @@ public struct EthereumClient: Sendable {
       answer = try await rpc.call("eth_getBlockByHash", [.string(hash.hex), false])
     default: answer = try await rpc.call("eth_getBlockByNumber", [id.parameter, false])
     }
-    return answer == .null ? nil : try block(answer)
+    guard answer != .null else { return nil }
+    let block = try block(answer)
+    switch id {
+    case .number(let number) where block.header.number != number:
+      throw rpc.malformed("block \(block.header.number) where \(number) was asked for")
+    case .hash(let hash) where block.hash != hash:
+      throw rpc.malformed("block \(block.hash) where \(hash) was asked for")
+    default: return block
+    }
   }
 
   /// The blocks of a range of numbers, in one batch.
@@ -100,16 +108,25 @@ public struct EthereumClient: Sendable {
   /// A block's receipts in their order.
   public func receipts(_ block: Hash32) async throws -> [PlacedReceipt] {
     let answer = try await rpc.call("eth_getBlockReceipts", [.string(block.hex)])
-    guard let items = answer.array else {
-      throw rpc.malformed("receipts of \(block) are \(answer.kind)")
+    let items = try list(answer, "receipts")
+    return try items.map { item in
+      let receipt = try receipt(item)
+      guard receipt.blockHash == block else {
+        throw rpc.malformed("a receipt of block \(receipt.blockHash) where \(block) was asked for")
+      }
+      return receipt
     }
-    return try items.map(receipt)
   }
 
   /// Nil when the endpoint knows no receipt of the transaction.
   public func receipt(_ transaction: Hash32) async throws -> PlacedReceipt? {
     let answer = try await rpc.call("eth_getTransactionReceipt", [.string(transaction.hex)])
-    return answer == .null ? nil : try receipt(answer)
+    guard answer != .null else { return nil }
+    let receipt = try receipt(answer)
+    guard receipt.transaction == transaction else {
+      throw rpc.malformed("a receipt of \(receipt.transaction) where \(transaction) was asked for")
+    }
+    return receipt
   }
 
   /// Logs of addresses with one of the first topics.
@@ -123,8 +140,7 @@ public struct EthereumClient: Sendable {
       "topics": .array(topics.map { $0.map { .array($0.map { .string($0.hex) }) } ?? .null }),
     ]
     let answer = try await rpc.call("eth_getLogs", [filter])
-    guard let items = answer.array else { throw rpc.malformed("logs are \(answer.kind)") }
-    return try items.map(log)
+    return try list(answer, "logs").map(log)
   }
 
   public func call(
@@ -214,13 +230,16 @@ public struct EthereumClient: Sendable {
       gasUsed: try quantity("gasUsed"), timestamp: try quantity("timestamp"),
       extraData: try bytes(field("extraData"), "extraData"), mixHash: try word("mixHash"),
       nonce: try bytes(field("nonce"), "nonce"), tail: tail)
+    guard header.nonce.count == 8 else {
+      throw rpc.malformed("a nonce of \(header.nonce.count) bytes")
+    }
     let claimed = try word("hash")
     guard header.hash == claimed else {
       throw rpc.malformed(
         "block \(header.number) does not hash to \(claimed): a header field is wrong or unknown here"
       )
     }
-    let transactions = try (field("transactions").array ?? []).map {
+    let transactions = try list(field("transactions"), "transactions").map {
       try hash($0, "transaction hash")
     }
     return Block(header: header, hash: claimed, transactions: transactions)
@@ -235,13 +254,15 @@ public struct EthereumClient: Sendable {
     }
     let outcome: Receipt.Outcome
     if let status = value["status"], status != .null {
-      outcome = .status(try uint64(status, "status") == 1)
+      let code = try uint64(status, "status")
+      guard code <= 1 else { throw rpc.malformed("receipt status \(code)") }
+      outcome = .status(code == 1)
     } else {
       outcome = .stateRoot(try hash(field("root"), "root"))
     }
     let type = try value["type"].map { try uint64($0, "type") } ?? 0
     guard type < 128 else { throw rpc.malformed("receipt type \(type)") }
-    let logs = try (field("logs").array ?? []).map { try log($0).log }
+    let logs = try list(field("logs"), "logs").map { try log($0).log }
     return PlacedReceipt(
       receipt: Receipt(
         type: UInt8(type), outcome: outcome,
@@ -261,7 +282,7 @@ public struct EthereumClient: Sendable {
       }
       return field
     }
-    let topics = try (field("topics").array ?? []).map { try hash($0, "topic") }
+    let topics = try list(field("topics"), "topics").map { try hash($0, "topic") }
     guard topics.count <= 4 else { throw rpc.malformed("a log with \(topics.count) topics") }
     return PlacedLog(
       log: Log(
@@ -271,6 +292,11 @@ public struct EthereumClient: Sendable {
       blockHash: try hash(field("blockHash"), "blockHash"),
       transaction: try hash(field("transactionHash"), "transactionHash"),
       index: try uint64(field("logIndex"), "logIndex"))
+  }
+
+  private func list(_ value: JSONValue, _ name: String) throws -> [JSONValue] {
+    guard let items = value.array else { throw rpc.malformed("\(name) are \(value.kind)") }
+    return items
   }
 
   private func bytes(_ value: JSONValue, _ name: String) throws -> [UInt8] {

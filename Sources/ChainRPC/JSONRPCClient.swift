@@ -1,9 +1,4 @@
-import Foundation
 import JSON
-
-#if canImport(FoundationNetworking)
-  import FoundationNetworking
-#endif
 
 /// JSON-RPC 2.0 over HTTP to one endpoint.
 public final class JSONRPCClient: Sendable {
@@ -20,20 +15,19 @@ public final class JSONRPCClient: Sendable {
   public let endpoint: Endpoint
   private let cap: Int
   private let transport: HTTPTransport
-  private let session: URLSession
 
   /// - Parameters:
   ///   - timeoutSeconds: without a byte for that long, a call fails.
+  ///   - deadlineSeconds: a call that takes that long fails, however its bytes trickle.
   ///   - bodyCap: bytes; larger answers are refused.
-  public init(_ endpoint: Endpoint, timeoutSeconds: Double = 20, bodyCap: Int = 64 << 20) {
+  public init(
+    _ endpoint: Endpoint, timeoutSeconds: Double = 20, deadlineSeconds: Double = 80,
+    bodyCap: Int = 64 << 20
+  ) {
     self.endpoint = endpoint
     self.cap = bodyCap
-    self.transport = HTTPTransport(cap: bodyCap, timeoutSeconds: timeoutSeconds)
-    self.session = transport.makeSession()
-  }
-
-  deinit {
-    session.finishTasksAndInvalidate()
+    self.transport = HTTPTransport(
+      to: endpoint, cap: bodyCap, timeoutSeconds: timeoutSeconds, deadlineSeconds: deadlineSeconds)
   }
 
   public func call(_ method: String, _ parameters: [JSONValue] = []) async throws(RPCError)
@@ -47,7 +41,10 @@ public final class JSONRPCClient: Sendable {
   public func batch(_ calls: [Call]) async throws(RPCError) -> [Result<JSONValue, RPCError>] {
     guard !calls.isEmpty else { return [] }
     let requests = calls.enumerated().map { request($1, id: $0 + 1) }
-    guard let answers = try await post(.array(requests)).array else {
+    let reply = try await post(.array(requests))
+    guard let answers = reply.array else {
+      // A node that refuses the batch as a whole answers with one error (JSON-RPC 2.0, section 6).
+      if let error = try error(in: reply) { throw error }
       throw malformed("a batch was not answered with an array")
     }
     var byID: [Int: JSONValue] = [:]
@@ -83,25 +80,27 @@ public final class JSONRPCClient: Sendable {
   }
 
   private func result(of answer: JSONValue, id: Int) throws(RPCError) -> JSONValue {
-    if let error = answer["error"], error != .null {
-      guard let code = error["code"]?.number.flatMap(Int.init) else {
-        throw malformed("an error without a code")
-      }
-      throw .remote(
-        endpoint: endpoint.description, code: code,
-        message: String((error["message"]?.string ?? "no message").prefix(500)),
-        data: error["data"]?.string)
-    }
+    if let error = try error(in: answer) { throw error }
     guard answer["id"]?.number == String(id) else { throw malformed("the answer's id is not ours") }
     guard let result = answer["result"] else { throw malformed("neither result nor error") }
     return result
   }
 
+  private func error(in answer: JSONValue) throws(RPCError) -> RPCError? {
+    guard let error = answer["error"], error != .null else { return nil }
+    guard let code = error["code"]?.number.flatMap(Int.init) else {
+      throw malformed("an error without a code")
+    }
+    return .remote(
+      endpoint: endpoint.description, code: code,
+      message: endpoint.withoutSecrets(error["message"]?.string ?? "no message"),
+      data: error["data"]?.string)
+  }
+
   private func post(_ body: JSONValue) async throws(RPCError) -> JSONValue {
     let answer: HTTPTransport.Answer
     do {
-      answer = try await transport.post(
-        Array(body.description.utf8), to: endpoint.url, session: session)
+      answer = try await transport.post(Array(body.description.utf8))
     } catch HTTPTransport.Failure.tooLarge {
       throw .bodyTooLarge(endpoint: endpoint.description, cap: cap)
     } catch HTTPTransport.Failure.transport(let why) {
@@ -117,7 +116,7 @@ public final class JSONRPCClient: Sendable {
     do {
       return try JSONValue(parsing: answer.body)
     } catch {
-      throw malformed("\(error)")
+      throw malformed(endpoint.withoutSecrets("\(error)"))
     }
   }
 }

@@ -20,6 +20,8 @@ extension RPCError: CustomStringConvertible {
   public var description: String {
     switch self {
     case .transport(let endpoint, let why): "no answer from \(endpoint): \(why)"
+    case .http(let endpoint, let status, _) where (300..<400).contains(status):
+      "\(endpoint) answered with HTTP status \(status): it redirects, which is not followed; name the address itself"
     case .http(let endpoint, let status, _): "\(endpoint) answered with HTTP status \(status)"
     case .bodyTooLarge(let endpoint, let cap): "\(endpoint) answered with more than \(cap) bytes"
     case .malformed(let endpoint, let what): "\(endpoint) gave a malformed answer: \(what)"

@@ -1,6 +1,6 @@
 /// Recursive Length Prefix: Ethereum's serialisation (Yellow Paper, appendix B).
 public enum RLP {
-  /// Lists nested deeper than this are refused, by both directions.
+  /// Decoding refuses lists nested deeper than this. What is encoded was built by this program.
   public static let depthLimit = 64
 
   /// The encoding of an item, in one buffer of exactly its size.

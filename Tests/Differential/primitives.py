@@ -14,6 +14,15 @@ options = parser.parse_args()
 rng = random.Random(options.seed)
 
 
+EDGES = [0, 1, 2, 2**63, 2**64 - 1, 2**64, 2**64 + 1, 2**128 - 1, 2**128, 2**192, 2**255 - 1, 2**255, 2**256 - 2, 2**256 - 1]
+
+
+def word():
+    if rng.random() < 0.4:
+        return rng.choice(EDGES)
+    return rng.getrandbits(rng.choice([1, 64, 65, 128, 200, 256]))
+
+
 def item(depth):
     if depth > 4 or rng.random() < 0.6:
         return rng.randbytes(rng.choice([0, 1, 1, 2, 20, 32, 55, 56, 57, 300]))
@@ -33,9 +42,11 @@ def mutated(data):
     return bytes(data)
 
 
-for _ in range(options.count):
+for index in range(options.count):
     if options.what == "keccak":
-        data = rng.randbytes(rng.randint(0, 600))
+        # First the edges of a block of 136 bytes, then what chance brings.
+        edges = [0, 1, 134, 135, 136, 137, 200, 271, 272, 273, 408, 2**20]
+        data = rng.randbytes(edges[index] if index < len(edges) else rng.randint(0, 600))
         print("0x" + data.hex(), "0x" + keccak(data).hex())
     elif options.what == "rlp":
         data = rlp.encode(item(0))
@@ -47,7 +58,7 @@ for _ in range(options.count):
         except (rlp.exceptions.DecodingError, IndexError):
             print("0x" + data.hex(), "refused")
     else:
-        a, b, c = (rng.getrandbits(rng.choice([1, 64, 65, 128, 200, 256])) for _ in range(3))
+        a, b, c = word(), word(), word()
         top = 2**256
         show = lambda value: str(value) if value is not None else "-"
         print(a, b, c, show(a + b if a + b < top else None), show(a - b if a >= b else None), show(a * b if a * b < top else None),

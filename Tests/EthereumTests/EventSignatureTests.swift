@@ -1,4 +1,5 @@
 import Ethereum
+import TestSupport
 import Testing
 
 @Suite struct EventSignatureTests {
@@ -39,5 +40,31 @@ import Testing
   ])
   func `text that is no signature is refused`(text: String) {
     #expect(throws: EventSignature.EventError.self) { try EventSignature(text) }
+  }
+
+  @Test func `topics and values agree with eth-abi, dirty padding included`() throws {
+    let seed = Int.random(in: 0..<1_000_000)
+    let lines = try Python.lines("chain.py", ["events", "--seed", "\(seed)", "--count", "2000"])
+    #expect(lines.count == 2000)
+    var refused = 0
+    for line in lines {
+      let part = line.split(separator: " ").map(String.init)
+      let event = try EventSignature(part[0].replacing("~", with: " "))
+      let log = Log(
+        address: .zero, topics: try part[1].split(separator: "|").map { try Hash32(hex: $0) },
+        data: try Hex.decode(part[2]))
+      #expect(event.topic == log.topics.first, "seed \(seed): \(part[0])")
+      let values = try? event.decode(log).map { value in
+        switch value {
+        case .address(let address): Hex.encode(address.bytes)
+        case .uint256(let number): number.description
+        case .bytes32(let word): word.hex
+        case .bool(let flag): "\(flag)"
+        }
+      }
+      #expect(values?.joined(separator: ",") ?? "refused" == part[3], "seed \(seed): \(line)")
+      if values == nil { refused += 1 }
+    }
+    #expect(refused > 0 && refused < 1000)
   }
 }

@@ -57,4 +57,45 @@ import Testing
     let (quotient, remainder) = try UInt256.max.multiplied(by: .max, dividedBy: .max)
     #expect(quotient == .max && remainder == 0)
   }
+
+  @Test func `words of another length or with other digits are refused`() throws {
+    for count in [0, 1, 19, 21, 31, 33, 64] {
+      let bytes = [UInt8](repeating: 1, count: count)
+      #expect(throws: Hex.DecodingError.self) { try Address(bytes) }
+      #expect(throws: Hex.DecodingError.self) { try Hash32(bytes) }
+      #expect(throws: Hex.DecodingError.self) { try Hash32(hex: Hex.encode(bytes)) }
+    }
+    for text in [
+      "", "0", "0X00", "00", "0x0", "0xgg", "0x 0", "0x+1", "0x\u{ff11}\u{ff11}", "x0",
+      "0x0\u{301}0",
+    ] {
+      #expect(throws: Hex.DecodingError.self, "\(text)") { try Hex.decode(text) }
+      #expect(throws: Hex.DecodingError.self) { try Hash32(hex: text) }
+      #expect(throws: Address.ParsingError.self) { try Address(text) }
+    }
+    #expect(try Hex.decode("0x") == [])
+    #expect(try Hex.decode("0xAb") == [0xab])
+    #expect(throws: Hex.DecodingError.self) {
+      try UInt256(bigEndian: [UInt8](repeating: 0, count: 33))
+    }
+  }
+
+  @Test func `words are ordered as their bytes`() throws {
+    var random = SystemRandomNumberGenerator()
+    for _ in 0..<500 {
+      let (a, b) = (random.bytes(32), random.bytes(32))
+      #expect((try Hash32(a) < Hash32(b)) == a.lexicographicallyPrecedes(b))
+      #expect((try UInt256(bigEndian: a) < UInt256(bigEndian: b)) == a.lexicographicallyPrecedes(b))
+      let (c, d) = (Array(a.prefix(20)), Array(b.prefix(20)))
+      #expect((try Address(c) < Address(d)) == c.lexicographicallyPrecedes(d))
+      #expect(try Hash32(a).bytes == a && Address(c).bytes == c)
+    }
+  }
+}
+
+extension SystemRandomNumberGenerator {
+  fileprivate mutating func bytes(_ count: Int) -> [UInt8] {
+    // Few values, so that the first difference is anywhere.
+    (0..<count).map { _ in UInt8.random(in: 0...1, using: &self) }
+  }
 }

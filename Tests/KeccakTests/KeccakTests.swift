@@ -16,6 +16,18 @@ import Testing
     #expect(hex(Keccak256.hash(Array(message.utf8))) == wanted)
   }
 
+  /// Lengths around one block of 136 bytes; that of 200 bytes is the Keccak team's, the others are what every implementation
+  /// gives.
+  @Test(arguments: [
+    (0xa3, 135, "3d28d08c3dacab77392064a939f3e7f8d03f2e02e2c664ac08a05f63ac652626"),
+    (0x00, 136, "3a5912a7c5faa06ee4fe906253e339467a9ce87d533c65be3c15cb231cdb25f9"),
+    (0x00, 137, "bee7fbb405cb0d91a8775e338c4a5e4b5d6b2d051f687fa942043cffdc73bd28"),
+    (0xa3, 200, "3a57666b048777f2c953dc4456f45a2588e1cb6f2da760122d530ac2ce607d4a"),
+  ])
+  func `published vectors at the edges of a block`(byte: UInt8, count: Int, wanted: String) {
+    #expect(hex(Keccak256.hash([UInt8](repeating: byte, count: count))) == wanted)
+  }
+
   @Test func `streaming in any pieces equals one shot`() {
     let message = (0..<1000).map { UInt8(truncatingIfNeeded: $0 &* 31) }
     for length in [0, 1, 135, 136, 137, 271, 272, 273, 1000] {

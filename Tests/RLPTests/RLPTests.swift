@@ -1,4 +1,5 @@
 import RLP
+import TestSupport
 import Testing
 
 @Suite struct RLPTests {
@@ -67,6 +68,84 @@ import Testing
     #expect(throws: RLPError.self) { try RLPView([0x82, 0x00, 0x01]).integer() }
     #expect(throws: RLPError.self) {
       try RLPView([0x89] + [UInt8](repeating: 1, count: 9)).integer()
+    }
+  }
+
+  /// ethereum/tests, RLPTests/invalidRLPTest.json, all of it.
+  @Test(arguments: [
+    "bf0f000000000000021111", "ff0f000000000000021111", "f80180", "f80100",
+    "b9002100dc2b275d0f74e8a53e6f4ec61b27f24278820be3f82ea2110e582081b0565df0",
+    "f861f83eb9002100dc2b275d0f74e8a53e6f4ec61b27f24278820be3f82ea2110e582081b0565df027b90015002d5ef8"
+      + "325ae4d034df55d4b58d0dfba64d61ddd17be00000b9001a00dae30907045a2f66fa36f2bb8aa9029cbb0b8a7b3b5c43"
+      + "5ab331",
+    "8100", "8101", "817F",
+    "b90040000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f202122232425262728292a2b2c2d"
+      + "2e2f303132333435363738393a3b3c3d3e3f",
+    "b800",
+    "fb00000040000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f202122232425262728292a2b"
+      + "2c2d2e2f303132333435363738393a3b3c3d3e3f",
+    "f800", "b81000112233445566778899aabbccddeeff", "b801ff",
+    "f810000102030405060708090a0b0c0d0e0f",
+    "f803112233", "", "81", "a0000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e",
+    "c5010203", "e201020304050607", "ba010000aabbccddeeff", "b840ffeeddccbbaa99887766554433221100",
+    "f90180", "ffffffffffffffffff0001020304050607",
+  ])
+  func `the published invalid encodings are refused`(hex: String) throws {
+    let digits = Array(hex)
+    let bytes = try stride(from: 0, to: digits.count, by: 2).map { index in
+      try #require(UInt8(String(digits[index...index + 1]), radix: 16))
+    }
+    #expect(throws: RLPError.self) { try RLP.decode(bytes) }
+  }
+
+  private func item(_ random: inout SeededRandom, depth: Int = 0) -> RLPItem {
+    if depth > 4 || Int.random(in: 0..<10, using: &random) < 6 {
+      let count =
+        [0, 1, 1, 2, 20, 32, 55, 56, 57, 255, 256, 300].randomElement(using: &random) ?? 0
+      return .bytes((0..<count).map { _ in UInt8.random(in: .min ... .max, using: &random) })
+    }
+    return .list(
+      (0..<Int.random(in: 0...6, using: &random)).map { _ in item(&random, depth: depth + 1) })
+  }
+
+  @Test func `changed, cut and lengthened encodings are refused or encode to themselves`() throws {
+    let seed = UInt64.random(in: 0..<1_000_000)
+    var random = SeededRandom(seed: seed)
+    var accepted = 0
+    for _ in 0..<5000 {
+      let value = item(&random)
+      let bytes = RLP.encode(value)
+      #expect(bytes.count == RLP.encodedLength(value))
+      #expect(try RLP.decode(bytes) == value, "seed \(seed)")
+      let changed = random.mutated(bytes)
+      guard let decoded = try? RLP.decode(changed) else { continue }
+      accepted += 1
+      #expect(RLP.encode(decoded) == changed, "seed \(seed): \(changed)")
+    }
+    #expect(accepted > 0)
+  }
+
+  @Test func `random bytes never trap`() {
+    let seed = UInt64.random(in: 0..<1_000_000)
+    var random = SeededRandom(seed: seed)
+    for _ in 0..<20_000 {
+      var bytes = (0..<Int.random(in: 0...12, using: &random)).map { _ in
+        UInt8.random(in: .min ... .max, using: &random)
+      }
+      // Long forms are rare by chance.
+      if Bool.random(using: &random), !bytes.isEmpty { bytes[0] |= 0xb8 }
+      if let decoded = try? RLP.decode(bytes) {
+        #expect(RLP.encode(decoded) == bytes, "seed \(seed): \(bytes)")
+      }
+    }
+  }
+
+  @Test func `the list of encoded items is the encoding of the list`() {
+    let seed = UInt64.random(in: 0..<1_000_000)
+    var random = SeededRandom(seed: seed)
+    for _ in 0..<200 {
+      let items = (0..<Int.random(in: 0...60, using: &random)).map { _ in item(&random, depth: 4) }
+      #expect(RLP.encodeList(ofEncoded: items.map(RLP.encode)) == RLP.encode(.list(items)))
     }
   }
 }
