@@ -9,7 +9,7 @@ let rooms: [Target] = [
   room("RLP"),
   room("JSON"),
   room("Ethereum", imports: ["Keccak", "RLP", "CSecp256k1"]),
-  room("ChainRPC", imports: ["Ethereum", "JSON", "CCurl"]),
+  room("ChainRPC", imports: ["Ethereum", "RLP", "JSON", "CCurl"]),
   room("Postgres", imports: ["CPostgres"]),
   room("Credits", imports: ["Ethereum", "RLP"]),
   room("Ledger", imports: ["Postgres", "Credits", "Ethereum"]),

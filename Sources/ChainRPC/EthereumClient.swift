@@ -200,12 +200,7 @@ public struct EthereumClient: Sendable {
   // MARK: Reading answers
 
   private func block(_ value: JSONValue) throws -> Block {
-    func field(_ name: String) throws -> JSONValue {
-      guard let field = value[name], field != .null else {
-        throw rpc.malformed("a block without \(name)")
-      }
-      return field
-    }
+    func field(_ name: String) throws -> JSONValue { try member(name, of: value, "a block") }
     func word(_ name: String) throws -> Hash32 { try hash(field(name), name) }
     func quantity(_ name: String) throws -> UInt64 { try uint64(field(name), name) }
     var tail: [Header.Tail] = []
@@ -235,7 +230,7 @@ public struct EthereumClient: Sendable {
     }
     let claimed = try word("hash")
     guard header.hash == claimed else {
-      throw rpc.malformed(
+      throw rpc.disproved(
         "block \(header.number) does not hash to \(claimed): a header field is wrong or unknown here"
       )
     }
@@ -246,12 +241,7 @@ public struct EthereumClient: Sendable {
   }
 
   private func receipt(_ value: JSONValue) throws -> PlacedReceipt {
-    func field(_ name: String) throws -> JSONValue {
-      guard let field = value[name], field != .null else {
-        throw rpc.malformed("a receipt without \(name)")
-      }
-      return field
-    }
+    func field(_ name: String) throws -> JSONValue { try member(name, of: value, "a receipt") }
     let outcome: Receipt.Outcome
     if let status = value["status"], status != .null {
       let code = try uint64(status, "status")
@@ -276,12 +266,7 @@ public struct EthereumClient: Sendable {
   }
 
   private func log(_ value: JSONValue) throws -> PlacedLog {
-    func field(_ name: String) throws -> JSONValue {
-      guard let field = value[name], field != .null else {
-        throw rpc.malformed("a log without \(name)")
-      }
-      return field
-    }
+    func field(_ name: String) throws -> JSONValue { try member(name, of: value, "a log") }
     let topics = try list(field("topics"), "topics").map { try hash($0, "topic") }
     guard topics.count <= 4 else { throw rpc.malformed("a log with \(topics.count) topics") }
     return PlacedLog(
@@ -294,12 +279,19 @@ public struct EthereumClient: Sendable {
       index: try uint64(field("logIndex"), "logIndex"))
   }
 
-  private func list(_ value: JSONValue, _ name: String) throws -> [JSONValue] {
+  func member(_ name: String, of value: JSONValue, _ what: String) throws -> JSONValue {
+    guard let field = value[name], field != .null else {
+      throw rpc.malformed("\(what) without \(name)")
+    }
+    return field
+  }
+
+  func list(_ value: JSONValue, _ name: String) throws -> [JSONValue] {
     guard let items = value.array else { throw rpc.malformed("\(name) are \(value.kind)") }
     return items
   }
 
-  private func bytes(_ value: JSONValue, _ name: String) throws -> [UInt8] {
+  func bytes(_ value: JSONValue, _ name: String) throws -> [UInt8] {
     guard let text = value.string, let bytes = try? Hex.decode(text) else {
       throw rpc.malformed("\(name) is not hexadecimal data")
     }
@@ -313,28 +305,28 @@ public struct EthereumClient: Sendable {
     return bloom
   }
 
-  private func hash(_ value: JSONValue, _ name: String) throws -> Hash32 {
+  func hash(_ value: JSONValue, _ name: String) throws -> Hash32 {
     guard let text = value.string, let hash = try? Hash32(hex: text) else {
       throw rpc.malformed("\(name) is not a 32-byte hash")
     }
     return hash
   }
 
-  private func address(_ value: JSONValue, _ name: String) throws -> Address {
+  func address(_ value: JSONValue, _ name: String) throws -> Address {
     guard let text = value.string, let address = try? Address(text) else {
       throw rpc.malformed("\(name) is not an address")
     }
     return address
   }
 
-  private func uint256(_ value: JSONValue, _ name: String) throws -> UInt256 {
+  func uint256(_ value: JSONValue, _ name: String) throws -> UInt256 {
     guard let text = value.string, let number = UInt256(quantity: text) else {
       throw rpc.malformed("\(name) is not a quantity")
     }
     return number
   }
 
-  private func uint64(_ value: JSONValue, _ name: String) throws -> UInt64 {
+  func uint64(_ value: JSONValue, _ name: String) throws -> UInt64 {
     guard let number = UInt64(exactly: try uint256(value, name)) else {
       throw rpc.malformed("\(name) is above 2^64-1")
     }

@@ -72,6 +72,10 @@ public final class JSONRPCClient: Sendable {
     .malformed(endpoint: endpoint.description, what: what)
   }
 
+  func disproved(_ what: String) -> RPCError {
+    .disproved(endpoint: endpoint.description, what: what)
+  }
+
   private func request(_ call: Call, id: Int) -> JSONValue {
     [
       "jsonrpc": "2.0", "id": .number(id), "method": .string(call.method),

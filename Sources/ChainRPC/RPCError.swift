@@ -10,6 +10,8 @@ public enum RPCError: Error, Sendable, Equatable {
   case bodyTooLarge(endpoint: String, cap: Int)
   /// The answer is not JSON-RPC, or not what the method returns.
   case malformed(endpoint: String, what: String)
+  /// The answer is not what the hash stands for that it was asked by, or that it names itself.
+  case disproved(endpoint: String, what: String)
   /// The endpoint's own error.
   case remote(endpoint: String, code: Int, message: String, data: String?)
   /// Endpoints do not agree.
@@ -25,6 +27,7 @@ extension RPCError: CustomStringConvertible {
     case .http(let endpoint, let status, _): "\(endpoint) answered with HTTP status \(status)"
     case .bodyTooLarge(let endpoint, let cap): "\(endpoint) answered with more than \(cap) bytes"
     case .malformed(let endpoint, let what): "\(endpoint) gave a malformed answer: \(what)"
+    case .disproved(let endpoint, let what): "\(endpoint) contradicts a hash: \(what)"
     case .remote(let endpoint, let code, let message, _): "\(endpoint): \(message) (\(code))"
     case .noQuorum(let what, let needed, let answers):
       "no \(needed) endpoints agree on \(what): \(answers.joined(separator: "; "))"

@@ -152,24 +152,26 @@ final class NodeChain: ChainSource {
 
   func provenLogs(of header: CheckedHeader) async throws -> [ChainLog] {
     try await firstGood { client in
+      let (hash, roots) = (header.hash, header.header)
       let receipts = try await self.receipts(of: header, by: client)
-      // The receipts themselves are proven by the root. A transaction's hash is not in its receipt; it is what the endpoint
-      // says, and must be what an endpoint said when it listed the block's transactions.
-      guard OrderedTrie.root(receipts.map(\.receipt.encoded)) == header.header.receiptsRoot,
-        receipts.map(\.transaction) == header.transactions
-      else {
+      // A receipt does not hold its transaction's hash, which is the credit's key: it has a root of its own.
+      let transactions = try await self.ask(client, "eth_getBlockByHash") {
+        try $0.check(receipts, of: hash, root: roots.receiptsRoot)
+        return try await $0.provenTransactions(of: hash, root: roots.transactionsRoot)
+      }
+      guard transactions.count == receipts.count else {
         throw Disproved(
-          reason: "its receipts of block \(header.header.number) do not rebuild receiptsRoot")
+          reason: "block \(hash) has \(transactions.count) transactions, \(receipts.count) receipts"
+        )
       }
       var logs: [ChainLog] = []
-      for receipt in receipts {
+      for (transaction, receipt) in zip(transactions, receipts) {
         for log in receipt.receipt.logs {
           logs.append(
             ChainLog(
               log: log,
               place: LogPlace(
-                block: header.reference, transaction: receipt.transaction,
-                index: UInt32(logs.count))))
+                block: header.reference, transaction: transaction, index: UInt32(logs.count))))
         }
       }
       return logs
@@ -329,8 +331,7 @@ final class NodeChain: ChainSource {
 
   private static func fault(_ error: RPCError, method: String) -> any Error {
     switch error {
-    case .malformed(_, let what) where what.contains("does not hash to"):
-      return Disproved(reason: what)
+    case .disproved(_, let what): return Disproved(reason: what)
     case .remote(_, let code, let message, _):
       let text = message.lowercased()
       if code == -32601 || text.contains("does not exist") || text.contains("not supported")
@@ -364,6 +365,7 @@ extension RPCError {
     case .http(_, let status, _): "http_\(status)"
     case .bodyTooLarge: "too_large"
     case .malformed: "malformed"
+    case .disproved: "disproved"
     case .remote: "error"
     case .noQuorum: "no_quorum"
     }

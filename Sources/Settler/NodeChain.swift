@@ -93,30 +93,21 @@ struct NodeChain: SettlementChain {
     return nil
   }
 
-  /// The receipts must rebuild the proven header's `receiptsRoot`. Which hash stands at which index is what the quorum
-  /// says of that block; `SettlementReceipt` holds that against what the ledger has proven.
+  /// Receipts and transactions rebuild the roots of the proven header.
   func provenReceipts(of block: Hash32, header bytes: [UInt8]) async throws -> ProvenBlock {
     let header = try Header(encoded: bytes)
     guard header.hash == block else {
       throw SettlerError.halted("the stored header of block \(block) does not hash to it")
     }
-    let transactions = try await asking {
-      try await pool.agreed(on: "the transactions of block \(block)") {
-        try await $0.block(.hash(block))?.transactions
-      }
-    }
-    let receipts = try await asking {
+    let (transactions, receipts) = try await asking {
       try await pool.first { client in
-        let receipts = try await client.receipts(block)
-        guard OrderedTrie.root(receipts.map(\.receipt.encoded)) == header.receiptsRoot else {
-          throw RPCError.malformed(
-            endpoint: client.rpc.endpoint.description,
-            what: "receipts of block \(block) do not rebuild its receipts root")
-        }
-        return receipts
+        (
+          try await client.provenTransactions(of: block, root: header.transactionsRoot),
+          try await client.provenReceipts(of: block, root: header.receiptsRoot)
+        )
       }
     }
-    guard let transactions, transactions.count == receipts.count else {
+    guard transactions.count == receipts.count else {
       throw ChainUnavailable("block \(block) has another number of transactions than of receipts")
     }
     var gasBefore: UInt64 = 0
