@@ -47,7 +47,7 @@ struct ProvenBlock: Sendable {
     let logs: [Log]
   }
 
-  /// Hashes of the transactions, in their order, as the quorum says.
+  /// Hashes of the transactions, in their order; their bytes rebuild `transactionsRoot`.
   let transactions: [Hash32]
   let receipts: [Receipt]
 }

@@ -3,8 +3,8 @@ import Ethereum
 
 /// What a proven receipt must look like to be that of a payload.
 ///
-/// The receipt itself is proven; that it stands at the index of our hash is the endpoints' word. Only the settlement key
-/// makes the vault charge or pay, so another's receipt has other logs, and a success without them cannot be a payment.
+/// That it is ours is proven by then; this is the second line: only the settlement key makes the vault charge or pay, so
+/// another's receipt has other logs, and a success without them cannot be a payment.
 struct SettlementReceipt {
   let vault: Address
   let kind: String
