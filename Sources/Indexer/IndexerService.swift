@@ -70,7 +70,6 @@ final class IndexerService: Sendable {
     try await refresh(session, isReady: false, atOnce: true)
     do {
       try await run.run(&chain) { caughtUp in
-        if !caughtUp { session.chain.forgive() }
         try await self.refresh(session, isReady: caughtUp)
       }
     } catch is CancellationError {

@@ -7,8 +7,8 @@ import Synchronization
 final class NodeChain: ChainSource {
   private let pool: EndpointPool
   private let metrics: Metrics?
-  /// Endpoints whose answers were disproved, with the reason.
-  private let excluded = Mutex<[String: String]>([:])
+  /// By the endpoint's name.
+  private let health = Mutex<[String: EndpointHealth]>([:])
 
   /// Headers of one batch: on mainnet a block's JSON with its transactions' hashes is some 15 kB.
   private static let headersPerBatch: UInt64 = 64
@@ -22,19 +22,29 @@ final class NodeChain: ChainSource {
 
   var quorum: String { pool.quorumText }
 
-  /// Those that were not disproved.
+  /// Those whose answers were not disproved of late: the well ones first, the quickest of them at the head.
   private var clients: [EthereumClient] {
-    let excluded = excluded.withLock { $0 }
-    return pool.clients.filter { excluded[$0.name] == nil }
+    let now = ContinuousClock.now
+    let health = health.withLock { $0 }
+    func order(_ client: EthereumClient) -> (Int, Duration) {
+      let own = health[client.name] ?? EndpointHealth()
+      return (own.isWell(at: now) ? 0 : 1, own.latency ?? .zero)
+    }
+    return pool.clients.filter { health[$0.name]?.isBenched(at: now) != true }
+      .sorted { order($0) < order($1) }
   }
 
   func exclude(_ endpoint: String, because reason: String) async throws {
-    excluded.withLock { $0[endpoint] = reason }
+    record(.disproved, of: endpoint)
     if clients.isEmpty { throw ChainFault.contradicted("\(endpoint) is contradicted: \(reason)") }
   }
 
-  /// Gives endpoints that were disproved another chance.
-  func forgive() { excluded.withLock { $0 = [:] } }
+  private func record(_ outcome: EndpointHealth.Outcome, of endpoint: String) {
+    health.withLock {
+      $0[endpoint, default: EndpointHealth()].record(
+        outcome, at: .now, jitter: .random(in: 0...1))
+    }
+  }
 
   // MARK: Agreement
 
@@ -113,9 +123,9 @@ final class NodeChain: ChainSource {
   private func everyAnswer<Value: Sendable>(
     _ question: @escaping @Sendable (EthereumClient) async throws -> Value
   ) async throws -> [Value] {
-    let excluded = excluded.withLock { $0 }
+    let asked = Set(clients.map(\.name))
     let answers = await pool.all { client in
-      guard excluded[client.name] == nil else {
+      guard asked.contains(client.name) else {
         throw ChainFault.unavailable("\(client.name) was contradicted")
       }
       return try await question(client)
@@ -307,11 +317,12 @@ final class NodeChain: ChainSource {
 
   // MARK: Asking
 
-  /// Counts, times, and says what kind of failure it is.
+  /// Waits for the endpoint's turn, counts, times, and says what kind of failure it is.
   private func ask<Value: Sendable>(
     _ client: EthereumClient, _ method: String,
     _ question: (EthereumClient) async throws -> Value
   ) async throws -> Value {
+    try await turn(of: client)
     let start = ContinuousClock.now
     var outcome = "ok"
     defer {
@@ -319,13 +330,51 @@ final class NodeChain: ChainSource {
         endpoint: client.name, method: method, outcome: outcome, took: .now - start)
     }
     do {
-      return try await question(client)
+      let answer = try await question(client)
+      record(.answered(after: .now - start), of: client.name)
+      return answer
     } catch let error as RPCError {
       outcome = error.outcome
-      throw Self.fault(error, method: method)
+      let fault = Self.fault(error, method: method)
+      if let behaviour = Self.behaviour(error, fault) { record(behaviour, of: client.name) }
+      throw fault
     } catch {
       outcome = "malformed"
       throw ChainFault.unavailable("\(client.name): \(error)")
+    }
+  }
+
+  /// An endpoint that is paused for longer than this is not waited for: another may answer, and the caller tries again.
+  private static let longestTurn = Duration.seconds(2)
+
+  private func turn(of client: EthereumClient) async throws {
+    let now = ContinuousClock.now
+    let slot = health.withLock { health -> ContinuousClock.Instant? in
+      let pausedUntil = health[client.name]?.pausedUntil ?? now
+      guard pausedUntil - now <= Self.longestTurn else { return nil }
+      return health[client.name, default: EndpointHealth()].reserve(at: now)
+    }
+    guard let slot else {
+      throw ChainFault.unavailable("\(client.name) is left alone for a while after failures")
+    }
+    if slot > now { try await Task.sleep(until: slot, clock: .continuous) }
+  }
+
+  /// What an error says of the endpoint itself; nil when it says something of the question, as refusals of a range do.
+  private static func behaviour(
+    _ error: RPCError, _ fault: any Error
+  ) -> EndpointHealth.Outcome? {
+    switch error {
+    case .http(_, 429, let seconds): return .limited(retryAfter: seconds.map { .seconds($0) })
+    case .remote(_, _, let message, _):
+      let text = message.lowercased()
+      let isLimit = ["rate limit", "too many requests", "request limit", "capacity exceeded"]
+        .contains { text.contains($0) }
+      return isLimit ? .limited(retryAfter: nil) : nil
+    case .transport, .http, .bodyTooLarge, .malformed:
+      if case ChainFault.refused = fault { return nil }
+      return .failed
+    case .disproved, .noQuorum: return nil
     }
   }
 
