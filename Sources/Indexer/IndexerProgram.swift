@@ -60,7 +60,7 @@ enum IndexerProgram {
   }
 
   private static func sync(_ arguments: Arguments, migrations: String) async throws -> ExitCode {
-    let text = arguments.option("to") ?? "latest"
+    let text = arguments.optional("to") ?? "latest"
     guard let target = SyncRun<ContinuousClock>.Target(text) else {
       throw UsageError("--to is \"\(text)\"; write a block's number, latest or finalized")
     }
@@ -91,7 +91,7 @@ enum IndexerProgram {
   private static func follow(_ arguments: Arguments, migrations: String) async throws -> ExitCode {
     let options = try IndexerOptions(arguments)
     let service = IndexerService(options, migrations: migrations, log: IndexerLog())
-    let listen = arguments.option("listen") ?? "127.0.0.1:9100"
+    let listen = arguments.optional("listen") ?? "127.0.0.1:9100"
     let work = Task { try await service.run(listen: listen) }
     let signal = StopSignal { work.cancel() }
     defer { withExtendedLifetime(signal) {} }
