@@ -34,7 +34,6 @@ enum SettlerError: Error, Equatable {
   case halted(String)
   case anotherSettler
   case nothingInFlight
-  case missing(String)
   case badValue(option: String, value: String, wanted: String)
   case transferMethod
 }
@@ -102,7 +101,6 @@ extension SettlerError: CustomStringConvertible {
     case .halted(let why): why
     case .anotherSettler: "another settler is running on this ledger; one sender at a time"
     case .nothingInFlight: "no epoch is approved or being sent; settler epoch list shows them"
-    case .missing(let name): "\(name) is not given; set it in the environment or as a flag"
     case .badValue(let option, let value, let wanted):
       "\(option) is “\(value)”; \(wanted)"
     case .transferMethod:
