@@ -15,29 +15,28 @@ struct ChainFacts: Sendable {
     guard found == facts.blockHash else {
       throw AuditorError.anotherChain(block: facts.block, ledger: facts.blockHash, chain: found)
     }
-    func word(_ call: String, _ to: Address, _ argument: Address?) async throws -> SignedWei {
-      var data = Array(Hash32.keccak(Array(call.utf8)).bytes.prefix(4))
-      if let argument { data += [UInt8](repeating: 0, count: 12) + argument.bytes }
-      let request = data
-      let answer = try await pool.agreed(on: call) { client in
-        try await client.call(to: to, data: request, at: .hash(facts.blockHash))
+    func word(_ name: String, _ to: Address, _ call: [UInt8]) async throws -> SignedWei {
+      let answer = try await pool.agreed(on: name) { client in
+        try await client.call(to: to, data: call, at: .hash(facts.blockHash))
       }
-      guard answer.count == 32 else { throw AuditorError.badAnswer(call: call) }
+      guard answer.count == 32 else { throw AuditorError.badAnswer(call: name) }
       return SignedWei(try UInt256(bigEndian: answer))
     }
+    let vault = facts.vault
     var balances: [Address: SignedWei] = [:]
     var charged: [Address: SignedWei] = [:]
-    for account in facts.accounts {
-      balances[account.account] = try await word("balanceOf(address)", facts.vault, account.account)
-      charged[account.account] = try await word("charged(address)", facts.vault, account.account)
+    for user in facts.accounts.map(\.account) {
+      balances[user] = try await word("balanceOf(\(user))", vault, ContractCall.balanceOf(user))
+      charged[user] = try await word("charged(\(user))", vault, ContractCall.charged(user))
     }
     var paid: [Address: SignedWei] = [:]
-    for payee in facts.payees {
-      paid[payee.payee] = try await word("paidTotal(address)", facts.vault, payee.payee)
+    for payee in facts.payees.map(\.payee) {
+      paid[payee] = try await word("paidTotal(\(payee))", vault, ContractCall.paidTotal(payee))
     }
     return ChainFacts(
-      vaultTokens: try await word("balanceOf(address)", facts.token, facts.vault),
-      pool: try await word("pool()", facts.vault, nil), balances: balances, charged: charged,
-      paid: paid)
+      vaultTokens: try await word(
+        "the token's balanceOf(\(vault))", facts.token, ContractCall.balanceOf(vault)),
+      pool: try await word("pool()", vault, ContractCall.pool()), balances: balances,
+      charged: charged, paid: paid)
   }
 }

@@ -228,6 +228,10 @@ public struct EthereumClient: Sendable {
     guard header.nonce.count == 8 else {
       throw rpc.malformed("a nonce of \(header.nonce.count) bytes")
     }
+    // The ledger's columns take no more, and 2^40 seconds are the year 36812.
+    guard header.number <= UInt64(Int64.max), header.timestamp < 1 << 40 else {
+      throw rpc.malformed("block \(header.number) of the time \(header.timestamp)")
+    }
     let claimed = try word("hash")
     guard header.hash == claimed else {
       throw rpc.disproved(

@@ -36,8 +36,7 @@ extension Manifest {
   /// Cumulative amounts, so that a chunk that a simulation had to bisect says the same as the whole.
   public func chargeCallData(_ range: Range<Int>) -> [UInt8] {
     let charges = charges[range.clamped(to: charges.indices)]
-    return callData(
-      "charge(address[],uint256[])", addresses: charges.map(\.user), amounts: charges.map(\.spent))
+    return ContractCall.charge(charges.map(\.user), charges.map(\.spent))
   }
 
   /// The payments that move something, in chunks that go into one transaction each.
@@ -55,32 +54,11 @@ extension Manifest {
 extension Waterfall {
   /// Call data of the vault's `pay(address[],uint256[])` with the payees' cumulative amounts.
   public static func payCallData(_ payments: [Payment]) -> [UInt8] {
-    callData(
-      "pay(address[],uint256[])", addresses: payments.map(\.payee), amounts: payments.map(\.paid))
+    ContractCall.pay(payments.map(\.payee), payments.map(\.paid))
   }
 }
 
 extension Waterfall.Payment {
   /// Call data of the token's `transfer(address,uint256)` (ERC-20) with what is paid now.
-  public var transferCallData: [UInt8] {
-    selector("transfer(address,uint256)") + word(payee) + delta.bigEndianBytes
-  }
-}
-
-/// A call with two dynamic arrays of one word an element (Solidity ABI specification, “Use of Dynamic Types”).
-private func callData(
-  _ signature: String, addresses: [Address], amounts: [UInt256]
-) -> [UInt8] {
-  let count = UInt256(UInt64(addresses.count)).bigEndianBytes
-  let second = UInt256(UInt64(64 + 32 + 32 * addresses.count)).bigEndianBytes
-  return selector(signature) + UInt256(UInt64(64)).bigEndianBytes + second
-    + count + addresses.flatMap(word) + count + amounts.flatMap(\.bigEndianBytes)
-}
-
-private func selector(_ signature: String) -> [UInt8] {
-  Array(Hash32.keccak(Array(signature.utf8)).bytes.prefix(4))
-}
-
-private func word(_ address: Address) -> [UInt8] {
-  [UInt8](repeating: 0, count: 12) + address.bytes
+  public var transferCallData: [UInt8] { ContractCall.transfer(to: payee, delta) }
 }

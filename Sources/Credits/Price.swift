@@ -1,6 +1,6 @@
 import Ethereum
 
-/// Prices per unit in whole wei, and what a request costs.
+/// Prices per unit in whole wei. What a request costs is the schema's rule (`credits.quote`).
 public enum Price {
   /// Converts a price as people state it, `prlx` PRLX per `units` units, to whole wei per one unit.
   ///
@@ -20,37 +20,13 @@ public enum Price {
     }
     return price
   }
-
-  /// Σ quantity × wei per unit over the lines of one request.
-  /// - Throws: `PriceError.costTooLarge` when the sum passes 2^256 − 1.
-  public static func cost(_ lines: some Sequence<Line>) throws(PriceError) -> UInt256 {
-    do {
-      return try lines.reduce(UInt256.zero) { sum, line in
-        try sum.adding(line.quantity.multiplied(by: line.weiPerUnit))
-      }
-    } catch {
-      throw .costTooLarge
-    }
-  }
-
-  /// So many units at so many wei each.
-  public struct Line: Hashable, Sendable {
-    public let quantity: UInt256
-    public let weiPerUnit: UInt256
-
-    public init(quantity: UInt256, weiPerUnit: UInt256) {
-      self.quantity = quantity
-      self.weiPerUnit = weiPerUnit
-    }
-  }
 }
 
-/// Why there is no price or no cost.
+/// Why there is no price.
 public enum PriceError: Error, Equatable, Sendable {
   case perZeroUnits
   /// `below` and `above`: the nearest prices in PRLX per as many units that are whole wei per unit.
   case notWholeWei(prlx: String, units: UInt256, below: String, above: String?)
-  case costTooLarge
 }
 
 extension PriceError: CustomStringConvertible {
@@ -62,8 +38,6 @@ extension PriceError: CustomStringConvertible {
       "\(prlx) PRLX per \(units) units is not a whole number of wei per unit; the nearest prices are "
         + ([below] + (above.map { [$0] } ?? [])).joined(separator: " and ")
         + " PRLX per \(units) units"
-    case .costTooLarge:
-      "the cost is more than 2^256 − 1 wei; check the quantities and the price"
     }
   }
 }

@@ -44,15 +44,6 @@ public struct Split: Hashable, Sendable {
     self.infrastructureWallet = infrastructureWallet
     self.fallbackTo = fallbackTo
   }
-
-  /// The wallet of a role that is one account; nil for operators, who are many.
-  public func wallet(of role: Role) -> Address? {
-    switch role {
-    case .operator: nil
-    case .infrastructure: infrastructureWallet
-    case .treasury: treasuryWallet
-    }
-  }
 }
 
 /// Why a split is none.

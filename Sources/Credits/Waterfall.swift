@@ -128,8 +128,6 @@ extension Waterfall.Claim {
 /// Why there are no payouts.
 public enum WaterfallError: Error, Equatable, Sendable {
   case duplicatePayee(Address)
-  /// The manifest names a rule that this program does not have.
-  case unknownRule(Waterfall)
   /// The chain proves less than the plan counted as paid.
   case paidTotalBelowPlan(Address, planned: UInt256, proven: UInt256)
 }
@@ -139,9 +137,6 @@ extension WaterfallError: CustomStringConvertible {
     switch self {
     case .duplicatePayee(let payee):
       "payee \(payee) stands twice in the waterfall; an address has one line, add its roles up"
-    case .unknownRule(let rule):
-      "the manifest's waterfall is \(rule.name) version \(rule.version), this program has prorata"
-        + " version 1; use the release that made the plan"
     case .paidTotalBelowPlan(let payee, let planned, let proven):
       "the plan counts \(planned) wei as paid to \(payee), the chain proves \(proven); the ledger"
         + " and the chain disagree, run auditor reconcile before anything is paid"

@@ -27,10 +27,6 @@ public struct Bloom: Hashable, Sendable {
     for topic in log.topics { insert(topic.bytes) }
   }
 
-  public mutating func formUnion(_ other: Bloom) {
-    for index in bytes.indices { bytes[index] |= other.bytes[index] }
-  }
-
   private static func bits(of value: [UInt8]) -> [Int] {
     let hash = Hash32.keccak(value).bytes
     return [0, 2, 4].map { (Int(hash[$0]) << 8 | Int(hash[$0 + 1])) & 2047 }

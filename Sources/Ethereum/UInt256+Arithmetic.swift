@@ -99,7 +99,9 @@ extension UInt256 {
     }
     var remainder = high
     var quotient = UInt256.zero
-    for bit in stride(from: 255, through: 0, by: -1) {
+    // While the remainder is zero, zeros in front of `low` leave it so.
+    let first = high == .zero ? low.bitWidth - 1 : 255
+    for bit in stride(from: first, through: 0, by: -1) {
       // remainder < divisor, so doubling it loses at most one bit, which then decides the comparison.
       let carried = remainder.limbs[3] >> 63 == 1
       remainder = remainder.doubled(adding: low.limbs[bit / 64] >> UInt64(bit % 64) & 1)

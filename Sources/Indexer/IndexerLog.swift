@@ -4,6 +4,7 @@ import Service
 /// Log lines on stderr, as `key=value` pairs; on a terminal, one line of progress that is written over.
 final class IndexerLog: Sendable {
   private let isTerminal: Bool
+  private static let clearLine = "\r\u{1B}[K"
   private let start = ContinuousClock.now
   private let first: UInt64
 
@@ -16,7 +17,8 @@ final class IndexerLog: Sendable {
   func line(_ message: String, _ fields: [(String, String)] = [], level: String = "info") {
     var text = "time=\(Date.now.ISO8601Format()) level=\(level) msg=\(Self.quoted(message))"
     for (key, value) in fields { text += " \(key)=\(Self.quoted(value))" }
-    Program.note((isTerminal ? "\r\u{1B}[K" : "") + text)
+    if isTerminal { Program.draw(Self.clearLine) }
+    Program.note(text)
   }
 
   func event(_ event: SyncEvent) {
@@ -46,9 +48,10 @@ final class IndexerLog: Sendable {
     let done = Double(block - first + 1) / Double(goal - first + 1)
     let elapsed = Double((ContinuousClock.now - start).components.seconds)
     let left = done > 0 ? Int(elapsed / done - elapsed) : 0
-    let text = "block \(block) of \(goal), \(Int(done * 100)) %, \(left) s to go"
-    FileHandle.standardError.write(Data("\r\u{1B}[K\(text)".utf8))
-    if block >= goal { FileHandle.standardError.write(Data("\n".utf8)) }
+    Program.draw(
+      Self.clearLine
+        + "block \(block) of \(goal), \(Int(done * 100)) %, \(left) s to go"
+        + (block >= goal ? "\n" : ""))
   }
 
   private static func quoted(_ text: String) -> String {

@@ -45,7 +45,7 @@ struct IndexerOptions: Sendable {
     registration = VaultRegistration(
       token: token, startBlock: startBlock, depositEvent: deposit, withdrawEvent: withdraw,
       startUnchecked: arguments.has("start-unchecked"))
-    let proof = arguments.option("proof") ?? "all"
+    let proof = arguments.optional("proof") ?? "all"
     guard let mode = ProofMode(rawValue: proof) else {
       throw UsageError("--proof is \"\(proof)\"; write off, head or all")
     }

@@ -60,7 +60,7 @@ enum IndexerProgram {
   }
 
   private static func sync(_ arguments: Arguments, migrations: String) async throws -> ExitCode {
-    let text = arguments.option("to") ?? "latest"
+    let text = arguments.optional("to") ?? "latest"
     guard let target = SyncRun<ContinuousClock>.Target(text) else {
       throw UsageError("--to is \"\(text)\"; write a block's number, latest or finalized")
     }
@@ -91,7 +91,7 @@ enum IndexerProgram {
   private static func follow(_ arguments: Arguments, migrations: String) async throws -> ExitCode {
     let options = try IndexerOptions(arguments)
     let service = IndexerService(options, migrations: migrations, log: IndexerLog())
-    let listen = arguments.option("listen") ?? "127.0.0.1:9100"
+    let listen = arguments.optional("listen") ?? "127.0.0.1:9100"
     let work = Task { try await service.run(listen: listen) }
     let signal = StopSignal { work.cancel() }
     defer { withExtendedLifetime(signal) {} }
@@ -148,11 +148,23 @@ enum IndexerProgram {
       sql: IndexerSQL(chainID: chainID, vault: options.followed.vault))
     let first = max(from, options.registration.startBlock)
     guard first <= to else { throw UsageError("--to is before the start block") }
-    let count = try await verification.differences(first...to) { Program.say($0) }
+    let isJSON = arguments.has("json")
+    var differences: [String] = []
+    try await verification.differences(first...to) {
+      differences.append($0)
+      if !isJSON { Program.say($0) }
+    }
+    if isJSON {
+      let json: JSONValue = [
+        "from": .number(first), "to": .number(to),
+        "differences": .array(differences.map { .string($0) }),
+      ]
+      Program.say(json.description)
+    }
     Program.note(
-      count == 0
+      differences.isEmpty
         ? "blocks \(first) to \(to): the ledger holds what the chain proves"
-        : "blocks \(first) to \(to): \(count) differences")
-    return count == 0 ? .done : .failed
+        : "blocks \(first) to \(to): \(differences.count) differences")
+    return differences.isEmpty ? .done : .failed
   }
 }

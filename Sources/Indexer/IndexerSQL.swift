@@ -196,7 +196,7 @@ struct IndexerSQL: Sendable {
         return VaultEvent(
           kind: kind, account: try row.address("account"), amount: try row.wei("amount"),
           total: try row.optionalText("total") == nil ? nil : try row.wei("total"),
-          place: try Self.logPlace(row), ordinal: UInt32(try row.uint64("ordinal")))
+          place: try Self.logPlace(row), ordinal: try Self.uint32("ordinal", row))
       },
       transfers: try transfers.map { row in
         TokenTransfer(
@@ -205,11 +205,19 @@ struct IndexerSQL: Sendable {
       })
   }
 
+  private static func uint32(_ name: String, _ row: PostgresRow) throws -> UInt32 {
+    let number = try row.uint64(name)
+    guard let exact = UInt32(exactly: number) else {
+      throw PostgresError.column(name: name, problem: "is \(number), above 2^32-1")
+    }
+    return exact
+  }
+
   private static func logPlace(_ row: PostgresRow) throws -> LogPlace {
     LogPlace(
       block: BlockReference(
         number: try row.uint64("block_number"), hash: try row.hash("block_hash")),
-      transaction: try row.hash("tx_hash"), index: UInt32(try row.uint64("log_index")))
+      transaction: try row.hash("tx_hash"), index: try Self.uint32("log_index", row))
   }
 
   /// What `indexer status` prints. Without a chain and a vault: the only one there is.

@@ -8,13 +8,7 @@ struct Verification {
   let sql: IndexerSQL
 
   /// - Parameter found: told each difference, as a line for people
-  /// - Returns: how many there are
-  func differences(_ range: ClosedRange<UInt64>, found: (String) -> Void) async throws -> Int {
-    var count = 0
-    func say(_ line: String) {
-      count += 1
-      found(line)
-    }
+  func differences(_ range: ClosedRange<UInt64>, found say: (String) -> Void) async throws {
     var next = range.lowerBound
     while next <= range.upperBound {
       let part = next...min(range.upperBound, next + (SegmentPlan.mostProvenBlocks - 1))
@@ -38,7 +32,6 @@ struct Verification {
       }
       next = part.upperBound + 1
     }
-    return count
   }
 }
 

@@ -1,8 +1,5 @@
-import Foundation
 import Ledger
 import Postgres
-import Service
-import Synchronization
 
 /// `meter ingest`: lines of usage to debits, one answer a line in the order of the lines. Running it again on the same
 /// lines is safe.
@@ -19,8 +16,7 @@ struct Ingest {
     var refused = 0
   }
 
-  /// - Parameter input: an open file or stdin.
-  func run(_ input: FileHandle) async throws -> Summary {
+  func run(_ input: IngestInput) async throws -> Summary {
     var connection = try await Ledger.open(databaseURL, as: .meter, migrations: migrations)
     var splitter = LineSplitter()
     var batch = IngestBatch()
@@ -29,17 +25,19 @@ struct Ingest {
       guard !batch.isEmpty else { return }
       let answers = try await debit(batch.records, &connection)
       for result in batch.results(answers) {
-        say(result.json)
+        say(result.json.description)
         summary.counts[result.status, default: 0] += 1
         if result.isRefusal { summary.refused += 1 }
       }
       batch = IngestBatch()
     }
-    while !isStopped(), let chunk = try input.read(upToCount: 1 << 16), !chunk.isEmpty {
+    while let chunk = try input.next(isStopped: isStopped) {
       for line in splitter.received(chunk) {
         batch.add(line)
         if batch.count >= batchSize { try await flush() }
       }
+      // Whoever writes record by record waits for the answers.
+      try await flush()
     }
     if !isStopped(), let line = splitter.finish() { batch.add(line) }
     try await flush()
@@ -53,16 +51,14 @@ struct Ingest {
     var resend = Resend()
     while true {
       do {
+        if await !connection.isOpen {
+          connection = try await Ledger.connect(databaseURL, as: .meter)
+        }
         return try await MeterSQL(connection: connection).debit(records)
       } catch let error as PostgresError {
-        guard case .wait(let milliseconds) = resend.failed(sqlState: error.sqlState) else {
-          throw error
-        }
+        guard case .wait(let milliseconds) = resend.failed(error) else { throw error }
         note("\(error); trying again in \(milliseconds) ms")
         try await Task.sleep(for: .milliseconds(milliseconds))
-        if await !connection.isOpen {
-          connection = (try? await Ledger.connect(databaseURL, as: .meter)) ?? connection
-        }
       }
     }
   }

@@ -1,4 +1,4 @@
-import Foundation
+import JSON
 
 /// The answer to one line of `meter ingest`: `request_id`, `status`, `cost`, and `error` where there is one.
 struct IngestResult: Equatable, Sendable {
@@ -10,12 +10,12 @@ struct IngestResult: Equatable, Sendable {
   /// With `--strict` any refusal makes the exit code 1.
   var isRefusal: Bool { !["ok", "replay"].contains(status) }
 
-  /// One line of JSON without the line feed; `request_id` and `cost` are null where there is none.
-  var json: String {
-    var fields = [("request_id", requestID), ("status", status), ("cost", cost)]
-    if let error { fields.append(("error", error)) }
-    return "{" + fields.map { "\"\($0)\":\($1.map(Self.literal) ?? "null")" }.joined(separator: ",")
-      + "}"
+  /// `request_id` and `cost` are null where there is none.
+  var json: JSONValue {
+    func text(_ value: String?) -> JSONValue { value.map { .string($0) } ?? .null }
+    return .object(
+      [("request_id", text(requestID)), ("status", .string(status)), ("cost", text(cost))]
+        + (error.map { [("error", .string($0))] } ?? []))
   }
 
   /// What a status means for this record and what to do; nil when nothing was refused.
@@ -37,19 +37,5 @@ struct IngestResult: Equatable, Sendable {
       "the ledger refuses the record: its time lies too far ahead, or its cost is above 2^256 - 1 wei"
     default: "the ledger answered \(status)"
     }
-  }
-
-  private static func literal(_ text: String) -> String {
-    var out = "\""
-    for scalar in text.unicodeScalars {
-      switch scalar {
-      case "\"": out += "\\\""
-      case "\\": out += "\\\\"
-      case "\n": out += "\\n"
-      case _ where scalar.value < 0x20: out += String(format: "\\u%04x", scalar.value)
-      default: out.unicodeScalars.append(scalar)
-      }
-    }
-    return out + "\""
   }
 }

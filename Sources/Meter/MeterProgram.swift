@@ -77,25 +77,9 @@ struct MeterProgram {
     return try arguments.parsed(what, text) { try Address($0) }
   }
 
-  private func time() throws -> String? {
-    guard let text = arguments.option("from") else { return nil }
-    guard RFC3339.isValid(text) else {
-      throw UsageError("--from is \"\(text)\"; give RFC 3339, like 2026-01-31T12:00:00Z")
-    }
-    return text
-  }
-
   private func ingest() async throws -> ExitCode {
     try arguments.expectWords(2)
-    let input: FileHandle
-    if let path = arguments.words.dropFirst().first {
-      guard let file = FileHandle(forReadingAtPath: path) else {
-        throw UsageError("cannot read \(path)")
-      }
-      input = file
-    } else {
-      input = .standardInput
-    }
+    let input = try arguments.words.dropFirst().first.map { try IngestInput(path: $0) } ?? .standard
     let stopped = Atomic(false)
     let signals = StopSignal { stopped.store(true, ordering: .relaxed) }
     let ingest = Ingest(
@@ -150,7 +134,11 @@ struct MeterProgram {
       guard parts.count == 2, let count = UInt64(parts[1]) else {
         throw UsageError("--unit is \"\(pair)\"; write input_token=1000")
       }
-      units.append((String(parts[0]), .number(count)))
+      let unit = String(parts[0])
+      guard !units.contains(where: { $0.key == unit }) else {
+        throw UsageError("--unit \(unit) is given twice")
+      }
+      units.append((unit, .number(count)))
     }
     guard !units.isEmpty else {
       throw UsageError("--unit is missing; write --unit input_token=1000")
@@ -165,20 +153,23 @@ struct MeterProgram {
   private func setPrice() async throws {
     try arguments.expectWords(3)
     let model = try arguments.word(at: 2, "the model")
-    guard let unit = arguments.all("unit").last else { throw UsageError("--unit is missing") }
-    guard let prlx = arguments.option("prlx") else { throw UsageError("--prlx is missing") }
-    let per = arguments.option("per") ?? "1"
+    guard let unit = arguments.all("unit").first, arguments.all("unit").count == 1 else {
+      throw UsageError("--unit is to be given once; write --unit input_token")
+    }
+    let prlx = try arguments.required("prlx")
+    let per = arguments.optional("per") ?? "1"
     guard let units = UInt256(decimal: per), units > 0 else {
       throw UsageError("--per is \"\(per)\", not a whole number above 0")
     }
     let wei = try arguments.parsed("prlx", prlx) { try Price.weiPerUnit(prlx: $0, per: units) }
-    try await open().setPrice(model, unit: unit, wei: wei, from: time())
+    try await open().setPrice(model, unit: unit, wei: wei, from: try arguments.time("from"))
     show(
       ["model": .string(model), "unit": .string(unit), "wei": .string(wei.description)],
       "\(model): \(PRLX.text(wei)) PRLX a \(unit)")
   }
 
   private func listPrices() async throws {
+    try arguments.expectWords(2)
     let prices = try await open().prices()
     show(
       [
@@ -201,13 +192,14 @@ struct MeterProgram {
     try arguments.expectWords(4)
     let node = try arguments.word(at: 2, "the node's id")
     let wallet = try address(at: 3, "the wallet")
-    try await open().setNode(node, wallet: wallet, from: time())
+    try await open().setNode(node, wallet: wallet, from: try arguments.time("from"))
     show(
       ["node": .string(node), "wallet": .string(wallet.checksummed)],
       "\(node) belongs to \(wallet)")
   }
 
   private func listNodes() async throws {
+    try arguments.expectWords(2)
     let nodes = try await open().nodes()
     show(
       [
@@ -233,11 +225,9 @@ struct MeterProgram {
       let text = try arguments.word(at: 2, "the limit")
       limit = text == "none" ? nil : try arguments.parsed("limit", text) { try PRLX.wei($0) }
     }
-    if rule == "freeze", arguments.option("reason") == nil {
-      throw UsageError("--reason is missing")
-    }
+    if rule == "freeze" { _ = try arguments.required("reason") }
     let status = try await open().setRule(
-      account, rule: rule, reason: arguments.option("reason"), limit: limit)
+      account, rule: rule, reason: arguments.optional("reason"), limit: limit)
     show(
       ["account": .string(account.checksummed), "status": .string(status)], "\(account): \(status)")
     return status == "ok" ? .done : .failed
@@ -246,11 +236,10 @@ struct MeterProgram {
   private func refund() async throws -> ExitCode {
     try arguments.expectWords(2)
     let request = try arguments.word(at: 1, "the request's id")
-    guard let account = arguments.option("account") else {
-      throw UsageError("--account is missing")
+    let address = try arguments.parsed("account", arguments.required("account")) {
+      try Address($0)
     }
-    guard let reason = arguments.option("reason") else { throw UsageError("--reason is missing") }
-    let address = try arguments.parsed("account", account) { try Address($0) }
+    let reason = try arguments.required("reason")
     let answer = try await open().refund(request, account: address, reason: reason)
     show(
       [

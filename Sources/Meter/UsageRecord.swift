@@ -1,5 +1,6 @@
 import Ethereum
-import Foundation
+import JSON
+import Service
 
 /// One served message as a metering service reports it: a line of NDJSON (CONTRACT, `meter ingest`).
 ///
@@ -21,15 +22,18 @@ struct UsageRecord: Equatable, Sendable {
   ///
   /// Tokens may be left out when `units` are given. A key that is not known is refused: a misspelt
   /// `output_tokens` must not become a free answer.
-  init(line: some Collection<UInt8>) throws(RecordError) {
-    guard let object = (try? JSONSerialization.jsonObject(with: Data(line))) as? [String: Any]
-    else {
-      throw RecordError(requestID: nil, field: nil, "the line is no JSON object")
+  init(line: [UInt8]) throws(RecordError) {
+    let json: JSONValue
+    do { json = try JSONValue(parsing: line) } catch {
+      throw RecordError(requestID: nil, field: nil, "the line is \(error)")
     }
-    var fields = Fields(object)
+    guard case .object(let members) = json else {
+      throw RecordError(requestID: nil, field: nil, "the line is \(json.kind), not a JSON object")
+    }
+    var fields = Fields(object: json)
     let requestID = try fields.text("request_id")
     fields.requestID = requestID
-    if let unknown = object.keys.filter({ !Fields.known.contains($0) }).min() {
+    if let unknown = members.map(\.key).first(where: { !Fields.known.contains($0) }) {
       throw fields.error(
         unknown,
         "is no field of a usage record; the fields are \(Fields.known.joined(separator: ", "))")
@@ -41,7 +45,7 @@ struct UsageRecord: Equatable, Sendable {
     do {
       self.account = try Address(account)
     } catch {
-      throw fields.error("account", "is \(quoted(account)): \(error)")
+      throw fields.error("account", "is \(quoted(.string(account))): \(error)")
     }
     units = try fields.units()
     let isOptional = !units.isEmpty
@@ -49,7 +53,8 @@ struct UsageRecord: Equatable, Sendable {
     outputTokens = try fields.count("output_tokens", default: isOptional ? 0 : nil)
     at = try fields.optionalText("at")
     if let at, !RFC3339.isValid(at) {
-      throw fields.error("at", "is \(quoted(at)); give RFC 3339, like 2026-01-31T12:00:00Z")
+      throw fields.error(
+        "at", "is \(quoted(.string(at))); give RFC 3339, like 2026-01-31T12:00:00Z")
     }
     guard let proof = try fields.optionalText("proof") else {
       self.proof = nil
@@ -58,16 +63,17 @@ struct UsageRecord: Equatable, Sendable {
     do {
       self.proof = try Hash32(hex: proof)
     } catch {
-      throw fields.error("proof", "is \(quoted(proof)): \(error)")
+      throw fields.error("proof", "is \(quoted(.string(proof))): \(error)")
     }
   }
 
   /// The units as the JSON object that `credits.debit_batch` takes; nil when there are none.
   var unitsJSON: String? {
     guard !units.isEmpty else { return nil }
-    return "{"
-      + units.sorted { $0.key < $1.key }.map { "\"\($0.key)\":\($0.value)" }.joined(separator: ",")
-      + "}"
+    let members = units.sorted { $0.key < $1.key }.map {
+      (key: $0.key, value: JSONValue.number($0.value))
+    }
+    return JSONValue.object(members).description
   }
 }
 
@@ -91,77 +97,66 @@ private struct Fields {
     "request_id", "account", "model", "node", "input_tokens", "output_tokens", "units", "at",
     "proof",
   ]
-  private let object: [String: Any]
+  let object: JSONValue
   var requestID: String?
-
-  init(_ object: [String: Any]) { self.object = object }
 
   func error(_ field: String, _ problem: String) -> RecordError {
     RecordError(requestID: requestID, field: field, "\(field.prefix(60)) \(problem)")
+  }
+
+  /// The value of a field; a null is as good as none.
+  private func value(_ field: String) -> JSONValue? {
+    object[field].flatMap { $0 == .null ? nil : $0 }
   }
 
   /// 1 to 200 characters, as the schema counts them, without NUL, which PostgreSQL's text cannot hold.
   func text(_ field: String) throws(RecordError) -> String {
     guard let text = try optionalText(field) else { throw error(field, "is missing") }
     guard (1...200).contains(text.unicodeScalars.count), !text.unicodeScalars.contains("\0") else {
-      throw error(field, "is \(quoted(text)); give 1 to 200 characters without NUL")
+      throw error(field, "is \(quoted(.string(text))); give 1 to 200 characters without NUL")
     }
     return text
   }
 
   func optionalText(_ field: String) throws(RecordError) -> String? {
-    guard let value = object[field], !(value is NSNull) else { return nil }
-    guard let text = value as? String else {
-      throw error(field, "is \(quoted(value)); give a text")
-    }
+    guard let value = value(field) else { return nil }
+    guard let text = value.string else { throw error(field, "is \(quoted(value)); give a text") }
     return text
   }
 
   func count(_ field: String, default absent: Int64?) throws(RecordError) -> Int64 {
-    guard let value = object[field], !(value is NSNull) else {
+    guard let value = value(field) else {
       guard let absent else { throw error(field, "is missing") }
       return absent
     }
     return try count(field, value)
   }
 
-  private func count(_ field: String, _ value: Any) throws(RecordError) -> Int64 {
-    let wanted = "give a whole number from 0 to \(Int64.max)"
-    // A boolean is an NSNumber too; from 2^53 on a number that was read as a floating one may be rounded.
-    guard let number = value as? NSNumber, !isBoolean(number) else {
-      throw error(field, "is \(quoted(value)); \(wanted)")
+  private func count(_ field: String, _ value: JSONValue) throws(RecordError) -> Int64 {
+    guard let count = value.number.flatMap({ Int64($0) }), count >= 0 else {
+      throw error(
+        field, "is \(quoted(value)); give a whole number from 0 to \(Int64.max), digits alone")
     }
-    let isFloating = ["d", "f"].contains(String(cString: number.objCType))
-    let exact = isFloating ? wholeNumber(number.doubleValue) : Int64(exactly: number)
-    guard let exact, exact >= 0 else { throw error(field, "is \(quoted(value)); \(wanted)") }
-    return exact
+    return count
   }
 
   func units() throws(RecordError) -> [String: Int64] {
-    guard let value = object["units"], !(value is NSNull) else { return [:] }
-    guard let given = value as? [String: Any] else {
+    guard let value = value("units") else { return [:] }
+    guard case .object(let given) = value else {
       throw error("units", "is \(quoted(value)); give an object like {\"image\": 1}")
     }
     var units: [String: Int64] = [:]
-    for (unit, quantity) in given.sorted(by: { $0.key < $1.key }) {
+    for (unit, quantity) in given {
       guard isUnitName(unit), !["input_token", "output_token"].contains(unit) else {
         throw error(
           "units",
-          "names \(quoted(unit)); a unit is a lower-case name, and tokens are input_tokens and output_tokens"
+          "names \(quoted(.string(unit))); a unit is a lower-case name, and tokens are input_tokens and output_tokens"
         )
       }
       units[unit] = try count("units.\(unit)", quantity)
     }
     return units
   }
-}
-
-private func wholeNumber(_ value: Double) -> Int64? {
-  abs(value) < 0x1p53 ? Int64(exactly: value) : nil
-}
-
-private func isBoolean(_ number: NSNumber) -> Bool {
-  type(of: number) == type(of: NSNumber(value: true)) && String(cString: number.objCType) == "c"
 }
 
 /// `^[a-z][a-z0-9_]{0,63}$`, as credits.price checks it.
@@ -174,7 +169,7 @@ private func isUnitName(_ text: String) -> Bool {
 }
 
 /// A value in an error: short, because it came from outside.
-private func quoted(_ value: Any) -> String {
-  let text = "\(value)"
+private func quoted(_ value: JSONValue) -> String {
+  let text = value.string ?? value.description
   return "“" + (text.count <= 60 ? text : text.prefix(60) + "…") + "”"
 }

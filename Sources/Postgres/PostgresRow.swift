@@ -46,11 +46,6 @@ public struct PostgresRow: Sendable {
     return number
   }
 
-  public func optionalUInt64(_ name: String) throws(PostgresError) -> UInt64? {
-    guard try optionalText(name) != nil else { return nil }
-    return try uint64(name)
-  }
-
   public func bool(_ name: String) throws(PostgresError) -> Bool {
     switch try text(name) {
     case "t": return true

@@ -48,23 +48,33 @@ public struct Arguments: Sendable {
 
   public func has(_ name: String) -> Bool { switches.contains(name) }
 
-  /// An option, or the variable of the same name in capitals; an empty variable counts as unset.
+  /// The contract's variables. Options of one command are none: a stray REASON must not freeze an account, nor a stray
+  /// MAX_GAS change a plan.
+  private static let variables: Set<String> = [
+    "database-url", "rpc-url", "send-url", "quorum", "chain-id", "vault-address", "token-address",
+    "start-block", "settler-address", "approvers", "approvals-required", "payout-method",
+    "deposit-event", "withdraw-event",
+  ]
+
+  /// An option, or the variable that it stands for; an empty variable counts as unset.
   public func optional(_ name: String) -> String? {
     if let value = values[name]?.last { return value }
-    let variable = name.uppercased().split(separator: "-").joined(separator: "_")
-    return environment[variable].flatMap { $0.isEmpty ? nil : $0 }
+    guard Self.variables.contains(name) else { return nil }
+    return environment[Self.variable(name)].flatMap { $0.isEmpty ? nil : $0 }
   }
 
-  /// An option alone: options of one command are no variables (a stray REASON must not freeze an account).
-  public func option(_ name: String) -> String? { values[name]?.last }
+  private static func variable(_ name: String) -> String {
+    name.uppercased().split(separator: "-").joined(separator: "_")
+  }
 
   /// Every value of a repeated option.
   public func all(_ name: String) -> [String] { values[name] ?? [] }
 
   public func required(_ name: String) throws(UsageError) -> String {
     guard let value = optional(name) else {
-      let variable = name.uppercased().split(separator: "-").joined(separator: "_")
-      throw UsageError("--\(name) (or \(variable)) is missing")
+      throw UsageError(
+        "--\(name)" + (Self.variables.contains(name) ? " (or \(Self.variable(name)))" : "")
+          + " is missing")
     }
     return value
   }
@@ -79,7 +89,7 @@ public struct Arguments: Sendable {
 
   /// `500ms`, `90s`, `10m`, `12h`, `7d`.
   public func duration(_ name: String) throws(UsageError) -> Duration? {
-    guard let text = option(name) else { return nil }
+    guard let text = optional(name) else { return nil }
     let units = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)]
     for (unit, milliseconds) in units where text.hasSuffix(unit) {
       if let count = Int(text.dropLast(unit.count)), (0...1_000_000_000).contains(count) {
@@ -87,6 +97,15 @@ public struct Arguments: Sendable {
       }
     }
     throw UsageError("--\(name) is \"\(text)\"; write 500ms, 90s, 10m, 12h or 7d")
+  }
+
+  /// A time of RFC 3339.
+  public func time(_ name: String) throws(UsageError) -> String? {
+    guard let text = optional(name) else { return nil }
+    guard RFC3339.isValid(text) else {
+      throw UsageError("--\(name) is \"\(text)\"; give RFC 3339, like 2026-01-31T12:00:00Z")
+    }
+    return text
   }
 
   /// A value that a parser of another room reads; its refusal becomes a usage error that names the option.
@@ -106,8 +125,10 @@ public struct Arguments: Sendable {
     return words[place]
   }
 
-  /// Refuses words beyond the first `count`.
+  /// Refuses words beyond the first `count`: what is not understood is not ignored.
   public func expectWords(_ count: Int) throws(UsageError) {
-    guard words.count <= count else { throw UsageError("\"\(words[count])\" is one word too many") }
+    guard words.count > count else { return }
+    // The word itself is not repeated: it may be a key that was typed in the wrong place.
+    throw UsageError("one word too many" + (count > 0 ? " after \"\(words[count - 1])\"" : ""))
   }
 }

@@ -14,7 +14,7 @@ extension Arguments {
   }
 
   func amount(_ name: String) throws(UsageError) -> UInt256? {
-    guard let text = option(name) else { return nil }
+    guard let text = optional(name) else { return nil }
     return try parsed(name, text) { try PRLX.wei($0) }
   }
 

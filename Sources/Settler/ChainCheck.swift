@@ -14,8 +14,11 @@ struct ChainCheck {
       throw SettlerError.wrongChain(configured: chainID, endpoint: served)
     }
     guard try await chain.hasCode(vault, at: block) else { throw SettlerError.noCode(vault) }
-    let named = try Vault.address(
-      await chain.call(vault, Vault.settler(), at: block), of: "settler()")
+    let answer = try await chain.call(vault, ContractCall.settler(), at: block)
+    guard answer.count == 32, answer.prefix(12).allSatisfy({ $0 == 0 }) else {
+      throw SettlerError.notAVault(call: "settler()", bytes: answer.count)
+    }
+    let named = try Address(answer.suffix(20))
     guard named == settler else {
       throw SettlerError.vaultSettler(vault: named, configured: settler)
     }
@@ -28,18 +31,21 @@ struct ChainCheck {
   ) async throws {
     var lines: [String] = []
     func compare(_ name: String, _ ledger: UInt256, _ call: [UInt8]) async throws {
-      let onChain = try Vault.uint256(
-        await chain.call(vault, call, at: block.hash), of: name)
+      let answer = try await chain.call(vault, call, at: block.hash)
+      guard answer.count == 32 else {
+        throw SettlerError.notAVault(call: name, bytes: answer.count)
+      }
+      let onChain = try UInt256(bigEndian: answer)
       if onChain != ledger {
         lines.append("\(name): the ledger has \(ledger) wei, the chain \(onChain)")
       }
     }
-    try await compare("pool()", pool, Vault.pool())
+    try await compare("pool()", pool, ContractCall.pool())
     for (user, total) in charged.sorted(by: { $0.key < $1.key }) {
-      try await compare("charged(\(user))", total, Vault.charged(user))
+      try await compare("charged(\(user))", total, ContractCall.charged(user))
     }
     for (payee, total) in paid.sorted(by: { $0.key < $1.key }) {
-      try await compare("paidTotal(\(payee))", total, Vault.paidTotal(payee))
+      try await compare("paidTotal(\(payee))", total, ContractCall.paidTotal(payee))
     }
     guard lines.isEmpty else {
       throw SettlerError.ledgerDiffersFromChain(block: block.number, lines)

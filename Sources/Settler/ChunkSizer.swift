@@ -18,7 +18,7 @@ struct ChunkSizer {
     try await size(charges.count) { count in
       // Those who were never charged cost most (a slot is written for the first time), so they are measured first.
       let sample = charges.sorted { ($0.charged, $0.user) < ($1.charged, $1.user) }.prefix(count)
-      return Vault.charge(sample.map(\.user), sample.map(\.spent))
+      return ContractCall.charge(sample.map(\.user), sample.map(\.spent))
     }
   }
 
@@ -30,7 +30,7 @@ struct ChunkSizer {
     if pool >= UInt256(UInt64(min(due.count, Self.most))) {
       return try await size(due.count) { count in
         let sample = due.prefix(count)
-        return Vault.pay(
+        return ContractCall.pay(
           sample.map(\.address), try sample.map { try $0.paidBefore.adding(.one) })
       }
     }

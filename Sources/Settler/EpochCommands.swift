@@ -19,33 +19,33 @@ extension SettlerProgram {
   private func setSplit() async throws {
     let split = try splitOfArguments()
     let connection = try await openLedger()
-    try await SettlerSQL(connection: connection).setSplit(split, from: arguments.option("from"))
+    try await SettlerSQL(connection: connection).setSplit(split, from: try arguments.time("from"))
     try await listSplits(connection)
   }
 
   private func splitOfArguments() throws -> Split {
     func basisPoints(_ name: String) throws -> Int {
-      guard
-        let value = try arguments.option(name).map({ text -> Int in
-          guard let number = Int(text) else {
-            throw UsageError("--\(name) is “\(text)”, not basis points")
-          }
-          return number
-        })
-      else { throw UsageError("--\(name) is missing") }
-      return value
+      let text = try arguments.required(name)
+      guard let number = Int(text) else {
+        throw UsageError("--\(name) is “\(text)”, not basis points")
+      }
+      return number
     }
-    let fallback = arguments.option("fallback-to") ?? "infrastructure"
+    let fallback = arguments.optional("fallback-to") ?? "infrastructure"
     guard let fallbackTo = Split.FallbackRole(rawValue: fallback) else {
       throw UsageError("--fallback-to is “\(fallback)”; infrastructure or treasury")
     }
-    return try Split(
-      operatorsBasisPoints: try basisPoints("operators"),
-      treasuryBasisPoints: try basisPoints("treasury"),
-      infrastructureBasisPoints: try basisPoints("infrastructure"),
-      treasuryWallet: try arguments.requiredAddress("treasury-wallet"),
-      infrastructureWallet: try arguments.requiredAddress("infrastructure-wallet"),
-      fallbackTo: fallbackTo)
+    do {
+      return try Split(
+        operatorsBasisPoints: try basisPoints("operators"),
+        treasuryBasisPoints: try basisPoints("treasury"),
+        infrastructureBasisPoints: try basisPoints("infrastructure"),
+        treasuryWallet: try arguments.requiredAddress("treasury-wallet"),
+        infrastructureWallet: try arguments.requiredAddress("infrastructure-wallet"),
+        fallbackTo: fallbackTo)
+    } catch let error as SplitError {
+      throw UsageError("\(error)")
+    }
   }
 
   private func listSplits(_ open: PostgresConnection? = nil) async throws {
@@ -134,9 +134,10 @@ extension SettlerProgram {
   // MARK: hold, cancel
 
   func hold(_ held: Bool) async throws {
-    guard arguments.words.count == 2 else { throw UsageError("settler hold ADDR --reason TEXT") }
-    let payee = try arguments.parsed("address", arguments.words[1]) { try Address($0) }
-    let reason = arguments.option("reason")
+    let payee = try arguments.parsed("address", try arguments.word(at: 1, "the address")) {
+      try Address($0)
+    }
+    let reason = arguments.optional("reason")
     guard !held || reason?.isEmpty == false else { throw UsageError("--reason is missing") }
     let connection = try await openLedger()
     try await SettlerSQL(connection: connection).hold(payee, held: held, reason: reason)
@@ -162,12 +163,12 @@ extension SettlerProgram {
             })
         )
       ]),
-      rows.map { "\($0.payee) since \($0.since): \($0.reason)" }.joined(separator: "\n"))
+      rows.map { "\($0.payee) since \($0.since): \($0.reason.onOneLine)" }.joined(separator: "\n"))
   }
 
   func cancel() async throws {
     let epoch = try arguments.epoch(at: 1)
-    guard let reason = arguments.option("reason"), !reason.isEmpty else {
+    guard let reason = arguments.optional("reason"), !reason.isEmpty else {
       throw UsageError("--reason is missing")
     }
     let connection = try await openLedger()

@@ -43,9 +43,9 @@ struct EpochReport: Sendable {
 
   /// Requests on project hardware in hundredths of a percent of all; 0 when there were none.
   var fallbackShareBasisPoints: Int64 {
-    let all = work.reduce(0) { $0 + $1.requests }
-    let fallback = work.filter { $0.wallet == nil }.reduce(0) { $0 + $1.requests }
-    return all == 0 ? 0 : fallback * 10_000 / all
+    let all = work.reduce(Int128(0)) { $0 + Int128($1.requests) }
+    let fallback = work.filter { $0.wallet == nil }.reduce(Int128(0)) { $0 + Int128($1.requests) }
+    return all == 0 ? 0 : Int64(clamping: fallback * 10_000 / all)
   }
 }
 

@@ -34,12 +34,9 @@ struct LedgerReader {
   }
 
   private static func epoch(_ row: PostgresRow) throws -> EpochRow {
-    let text = try row.text("state")
-    guard let state = EpochRow.State(rawValue: text) else {
-      throw SettlerError.unknownState(text)
-    }
     return EpochRow(
-      epoch: try row.uint64("epoch"), state: state, openedAt: try row.text("opened_at"),
+      epoch: try row.uint64("epoch"), state: try row.word("state"),
+      openedAt: try row.text("opened_at"),
       closedAt: try row.optionalText("closed_at"), isTallied: try row.bool("tallied"),
       debits: try row.int64("debits"), gross: try row.signedWei("gross"),
       totals: ByRole(
@@ -71,7 +68,7 @@ struct LedgerReader {
       infrastructureBasisPoints: Int(try row.int64("infrastructure_bp")),
       treasuryWallet: try row.address("treasury_wallet"),
       infrastructureWallet: try row.address("infrastructure_wallet"),
-      fallbackTo: try row.text("fallback_to") == "treasury" ? .treasury : .infrastructure)
+      fallbackTo: try row.word("fallback_to"))
   }
 
   func split(of epoch: UInt64) async throws -> Split {
@@ -207,7 +204,7 @@ struct LedgerReader {
       let upTo = place + [.unsigned(at.number), .unsigned(epoch)]
       return SettlementFacts(
         ledger: try ledger.hash("ledger_id"),
-        method: try ledger.text("payout_method") == "transfer" ? .transfer : .vault,
+        method: try ledger.word("payout_method"),
         chainID: chainID, vault: vault, token: try ledger.address("token"), epoch: epoch,
         predecessor: predecessor, plannedAt: at, split: try Self.split(split), gross: row.gross,
         totals: row.totals, users: try Self.users(db, upTo), payees: try Self.payees(db, upTo),
@@ -352,15 +349,11 @@ struct LedgerReader {
         """, [.unsigned(epoch)]
       ).map { row in
         let id = try row.int64("transaction_id")
-        let text = try row.text("state")
-        guard let state = TransactionRow.State(rawValue: text) else {
-          throw SettlerError.unknownState(text)
-        }
         return TransactionRow(
           id: id, nonce: try row.uint64("nonce"), kind: try row.text("kind"),
           chunk: Int(try row.int64("chunk")), recipient: try row.address("recipient"),
           value: try row.wei("value"), data: try row.bytes("data"),
-          gasLimit: try row.uint64("gas_limit"), state: state,
+          gasLimit: try row.uint64("gas_limit"), state: try row.word("state"),
           outcomeHash: try row.optionalHash("outcome_hash"),
           outcomeBlock: try row.optionalInt64("outcome_block").map { UInt64(clamping: $0) },
           outcomeBlockHash: try row.optionalHash("outcome_block_hash"),
@@ -474,13 +467,11 @@ extension PostgresConnection {
 }
 
 extension PostgresRow {
-  /// A signed amount in wei.
-  func signedWei(_ name: String) throws -> SignedWei {
+  /// A word that this release knows.
+  fileprivate func word<Word: RawRepresentable<String>>(_ name: String) throws -> Word {
     let text = try text(name)
-    guard let amount = SignedWei(text) else {
-      throw PostgresError.column(name: name, problem: "is \(text.prefix(90)), not an amount in wei")
-    }
-    return amount
+    guard let word = Word(rawValue: text) else { throw SettlerError.unknownWord(name, text) }
+    return word
   }
 }
 

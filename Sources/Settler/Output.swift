@@ -1,6 +1,7 @@
 import Credits
 import Ethereum
 import JSON
+import Service
 
 // What `--json` prints: one object, fields in the order of the contract, amounts as strings of wei.
 
@@ -90,7 +91,8 @@ extension EpochView {
     }
     for line in held {
       lines.append(
-        "  \(line.payee.checksummed) not paid now (\(line.reason)): owed \(PRLX.text(line.owed))")
+        "  \(line.payee.checksummed) not paid now (\(line.reason.onOneLine)): owed \(PRLX.text(line.owed))"
+      )
     }
     for line in transactions {
       lines.append(

@@ -55,7 +55,7 @@ extension SettlerProgram {
     let expires = UInt64(clamping: (clock.nowMs() + lifeMs) / 1_000)
     let market = try await chain.fees()
     let cap =
-      try arguments.option("max-fee").map { try gwei($0) }
+      try arguments.optional("max-fee").map { try gwei($0) }
       ?? Fees.defaultCap(baseFeeWei: market.baseFeeWei, tipWei: market.tipWei)
     func limits(charges: Int, payments: Int, transactions: Int) -> Manifest.Limits {
       Manifest.Limits(
@@ -114,7 +114,7 @@ extension SettlerProgram {
   }
 
   private func show(_ epoch: UInt64, _ reader: LedgerReader) async throws {
-    let view = try await EpochView.read(epoch, reader, policy: try? policy())
+    let view = try await EpochView.read(epoch, reader, policy: try policyIfConfigured())
     print(view.output, view.text)
   }
 
@@ -127,7 +127,7 @@ extension SettlerProgram {
     let verifier = PlanVerifier(reader: reader)
     let plan = try await verifier.read(epoch)
     let policy = try policy()
-    if let path = arguments.option("export") {
+    if let path = arguments.optional("export") {
       let file = ApprovalFile(Approval(plan.manifest), manifest: plan.manifest)
       try file.write(to: path)
       return print(
@@ -138,7 +138,7 @@ extension SettlerProgram {
     try plan.checkPlan(policy, now: UInt64(clamping: clock.nowMs() / 1_000))
     try await verifier.rebuild(plan)
     let signature: Signature
-    if let path = arguments.option("import") {
+    if let path = arguments.optional("import") {
       let (manifest, signed) = try ApprovalFile.read(path)
       guard manifest == plan.manifest.hash else {
         throw SettlerError.otherManifest(asked: manifest, current: plan.manifest.hash)
@@ -166,7 +166,7 @@ extension SettlerProgram {
 
   /// An approver names what was looked at.
   private func manifestHash() throws -> String {
-    guard let hash = arguments.option("manifest") else {
+    guard let hash = arguments.optional("manifest") else {
       throw UsageError("--manifest HASH is missing: name what you looked at with settler show")
     }
     return hash

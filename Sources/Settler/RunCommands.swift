@@ -9,7 +9,7 @@ import Synchronization
 extension SettlerProgram {
   /// - Parameter epoch: nil is the one in flight.
   func run(epoch asked: UInt64?) async throws -> ExitCode {
-    let wait = arguments.option("wait") ?? "final"
+    let wait = arguments.optional("wait") ?? "final"
     guard ["final", "sent"].contains(wait) else {
       throw UsageError("--wait is “\(wait)”; final or sent")
     }
@@ -69,7 +69,7 @@ extension SettlerProgram {
   func report() async throws {
     let epoch = try arguments.epoch(at: 1)
     let reader = try reader(try await openLedger())
-    let view = try await EpochView.read(epoch, reader, policy: try? policy())
+    let view = try await EpochView.read(epoch, reader, policy: try policyIfConfigured())
     let manifest = try await reader.manifest(of: epoch)
     var approvals: [ApprovalRow] = []
     if let manifest { approvals = try await reader.approvals(of: manifest.hash) }
@@ -87,10 +87,10 @@ extension SettlerProgram {
           return EpochReport.Shortfall(user: charge.user, spent: charge.spent, charged: taken)
         } : [],
       late: try await reader.late(in: epoch), uncollected: try await reader.uncollected(in: epoch),
-      exposure: try await reader.exposure(), explorer: arguments.option("explorer"))
+      exposure: try await reader.exposure(), explorer: arguments.optional("explorer"))
     var written: [JSONValue] = []
     for (name, text) in [("html", { report.html }), ("csv", { report.csv })] {
-      guard let path = arguments.option(name) else { continue }
+      guard let path = arguments.optional(name) else { continue }
       try Data(text().utf8).write(to: URL(filePath: path), options: .atomic)
       written.append(.string(path))
     }

@@ -4,7 +4,7 @@ import Ethereum
 /// Why the settler stopped: what, the value, and what to do.
 enum SettlerError: Error, Equatable {
   case noSuchEpoch(UInt64)
-  case unknownState(String)
+  case unknownWord(String, String)
   case notTallied(UInt64)
   case fenceBusy
   case vaultNotFollowed(UInt64, Address)
@@ -34,7 +34,6 @@ enum SettlerError: Error, Equatable {
   case halted(String)
   case anotherSettler
   case nothingInFlight
-  case missing(String)
   case badValue(option: String, value: String, wanted: String)
   case transferMethod
 }
@@ -43,8 +42,8 @@ extension SettlerError: CustomStringConvertible {
   var description: String {
     switch self {
     case .noSuchEpoch(let epoch): "there is no epoch \(epoch); settler epoch list shows them"
-    case .unknownState(let state):
-      "the ledger says state “\(state)”, which this release does not know; use the release that migrated it"
+    case .unknownWord(let column, let word):
+      "the ledger says \(column) “\(word)”, which this release does not know; use the release that migrated it"
     case .notTallied(let epoch): "epoch \(epoch) is not added up yet; run settler epoch close"
     case .fenceBusy:
       "spending did not leave room for the cut within a minute; nothing was changed, run settler epoch close again"
@@ -102,7 +101,6 @@ extension SettlerError: CustomStringConvertible {
     case .halted(let why): why
     case .anotherSettler: "another settler is running on this ledger; one sender at a time"
     case .nothingInFlight: "no epoch is approved or being sent; settler epoch list shows them"
-    case .missing(let name): "\(name) is not given; set it in the environment or as a flag"
     case .badValue(let option, let value, let wanted):
       "\(option) is “\(value)”; \(wanted)"
     case .transferMethod:

@@ -36,7 +36,12 @@ struct SettlerProgram {
       Program.say(try SettlerHelp.text(for: arguments.words.first))
       return .done
     }
-    switch try arguments.word(at: 0, "a command") {
+    let command = try arguments.word(at: 0, "a command")
+    // `key` refuses surplus words in its own way.
+    if command != "key" {
+      try arguments.expectWords(["resume", "holds"].contains(command) ? 1 : 2)
+    }
+    switch command {
     case "split": try await split()
     case "epoch": try await epoch()
     case "plan": try await plan()
@@ -51,7 +56,7 @@ struct SettlerProgram {
     case "holds": try await holds()
     case "report": try await report()
     case "key": try key()
-    case let word: throw SettlerHelp.noCommand(word)
+    default: throw SettlerHelp.noCommand(command)
     }
     return .done
   }
@@ -103,6 +108,15 @@ struct SettlerProgram {
       required: count)
   }
 
+  /// The same where it only helps to explain: nil when this host is configured for no approving at all. A broken one is not
+  /// passed over.
+  func policyIfConfigured() throws -> ApprovalPolicy? {
+    let isConfigured = ["approvers", "approvals-required"].contains {
+      arguments.optional($0) != nil
+    }
+    return isConfigured ? try policy() : nil
+  }
+
   func nodeChain() throws -> NodeChain {
     let reading = try arguments.parsed(
       "rpc-url", try arguments.required("rpc-url"), Endpoint.list)
@@ -119,7 +133,7 @@ struct SettlerProgram {
 
   /// The key of `--key`, opened with the password of `--password-file`, `--password-fd` or the terminal.
   func loadKey() throws -> PrivateKey {
-    guard let text = arguments.option("key") else { throw UsageError("--key FILE is missing") }
+    guard let text = arguments.optional("key") else { throw UsageError("--key FILE is missing") }
     let path = try keyPath(text, "--key")
     let passwords = try PasswordSource(arguments)
     return try KeyFile.load(path, password: { try passwords.password(for: path) }, warn: Self.log)

@@ -1,5 +1,6 @@
 import Credits
 import Ethereum
+import TestSupport
 import Testing
 
 @Suite struct AmountTests {
@@ -54,7 +55,7 @@ import Testing
   }
 
   @Test func `text and wei are inverse over random amounts`() throws {
-    var random = SeededGenerator(seed: 1)
+    var random = SeededRandom(seed: 1)
     for _ in 0..<2_000 {
       let wei = random.wei(bits: 256)
       #expect(try PRLX.wei(PRLX.text(wei)) == wei)

@@ -1,5 +1,6 @@
 import Credits
 import Ethereum
+import TestSupport
 import Testing
 
 @Suite struct TypedMessageTests {
@@ -36,7 +37,7 @@ import Testing
 
   /// eth-account hashes the exported JSON and signs it; the digest, the signature's signer and ours must agree.
   @Test func `eth-account hashes and signs the exported typed data alike`() throws {
-    var random = SeededGenerator(seed: 9)
+    var random = SeededRandom(seed: 9)
     var messages: [(json: String, digest: Hash32, signer: (Signature) throws -> Address)] = []
     func add(_ message: some TypedMessage) {
       messages.append((message.typedDataJSON, message.digest, message.signer(of:)))
@@ -56,11 +57,11 @@ import Testing
       add(Plan(manifest))
     }
     // digest, signature (r ‖ s ‖ v), address
-    let replies = try python("credits_typed_data.py", lines: messages.map(\.json))
+    let replies = try Python.lines("credits_typed_data.py", stdin: messages.map(\.json))
     #expect(replies.count == messages.count)
     for (reply, message) in zip(replies, messages) {
       let parts = reply.split(separator: " ").map(String.init)
-      guard parts.count == 3, let signature = try? Signature(bytes(parts[1])) else {
+      guard parts.count == 3, let signature = try? Signature(Hex.decode("0x" + parts[1])) else {
         Issue.record("unexpected reply \(reply)")
         continue
       }

@@ -1,5 +1,6 @@
 import Credits
 import Ethereum
+import TestSupport
 import Testing
 
 @Suite struct EpochTallyTests {
@@ -131,7 +132,7 @@ import Testing
     }
   }
 
-  static func random(_ random: inout SeededGenerator) throws -> (
+  static func random(_ random: inout SeededRandom) throws -> (
     lines: [EpochTally.Line], fallback: SignedWei, carry: SignedWei, split: Split
   ) {
     let operators = random.below(10_001)
@@ -156,7 +157,7 @@ import Testing
 
   @Test func `gross is the sum of all accruals and of all roles, in any order of the lines`() throws
   {
-    var random = SeededGenerator(seed: 3)
+    var random = SeededRandom(seed: 3)
     for _ in 0..<5_000 {
       let (lines, fallback, carry, split) = try Self.random(&random)
       let gross = try lines.reduce(fallback) { try $0.adding($1.net) }
@@ -172,7 +173,7 @@ import Testing
   }
 
   @Test func `an independent implementation in Python comes to the same shares`() throws {
-    var random = SeededGenerator(seed: 4)
+    var random = SeededRandom(seed: 4)
     var questions: [String] = []
     var answers: [String] = []
     for _ in 0..<2_000 {
@@ -195,7 +196,7 @@ import Testing
             "\($0.wallet?.bytes.hex ?? "fallback") \($0.weight) \($0.share) \($0.carryOut)"
           }).joined(separator: ","))
     }
-    let replies = try python("credits_tally.py", lines: questions)
+    let replies = try Python.lines("credits_tally.py", stdin: questions)
     #expect(replies.count == answers.count)
     for (index, (reply, answer)) in zip(replies, answers).enumerated() where reply != answer {
       Issue.record("\(questions[index])\n  Swift  \(answer)\n  Python \(reply)")

@@ -2,6 +2,7 @@ import Credits
 import Ethereum
 import Foundation
 import RLP
+import TestSupport
 import Testing
 
 /// A manifest with every kind of line; `change` makes the variants.
@@ -166,7 +167,7 @@ struct ManifestParts {
   }
 
   @Test func `random bytes and random changes never trap`() throws {
-    var random = SeededGenerator(seed: 8)
+    var random = SeededRandom(seed: 8)
     let bytes = try ManifestParts.manifest().bytes
     for _ in 0..<3_000 {
       var changed = bytes
@@ -368,6 +369,6 @@ struct ManifestParts {
       manifest.chargeCallData(0..<0),
       Waterfall.payCallData(payments), payments[0].transferCallData,
     ].map(\.hex)
-    #expect(try python("credits_calldata.py", lines: questions) == answers)
+    #expect(try Python.lines("credits_calldata.py", stdin: questions) == answers)
   }
 }

@@ -1,5 +1,6 @@
 import Credits
 import Ethereum
+import TestSupport
 import Testing
 
 @Suite struct OwedTests {
@@ -30,7 +31,7 @@ import Testing
   }
 
   @Test func `the attribution sums to the total and never passes what was accrued`() throws {
-    var random = SeededGenerator(seed: 5)
+    var random = SeededRandom(seed: 5)
     for _ in 0..<10_000 {
       let accrued = ByRole(
         operator: random.signedWei(bits: 64), infrastructure: random.signedWei(bits: 64),

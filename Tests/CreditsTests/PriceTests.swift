@@ -10,17 +10,7 @@ import Testing
     prlx: String, per: UInt64, quantity: UInt64, cost: String
   ) throws {
     let price = try Price.weiPerUnit(prlx: prlx, per: UInt256(per))
-    let total = try Price.cost([Price.Line(quantity: UInt256(quantity), weiPerUnit: price)])
-    #expect(PRLX.text(total) == cost)
-  }
-
-  @Test func `a request costs the sum of its units`() throws {
-    let lines = [
-      Price.Line(quantity: UInt256(7), weiPerUnit: UInt256(3)),
-      Price.Line(quantity: UInt256(2), weiPerUnit: UInt256(10)),
-    ]
-    #expect(try Price.cost(lines) == UInt256(41))
-    #expect(try Price.cost([Price.Line]()) == .zero)
+    #expect(PRLX.text(try price.multiplied(by: UInt256(quantity))) == cost)
   }
 
   @Test func `a price that is no whole wei per unit is refused with its neighbours`() throws {
@@ -49,12 +39,5 @@ import Testing
 
   @Test func `a price per nothing is refused`() {
     #expect(throws: PriceError.perZeroUnits) { try Price.weiPerUnit(prlx: "1", per: .zero) }
-  }
-
-  @Test func `a cost beyond 256 bits is refused`() {
-    let line = Price.Line(quantity: .max, weiPerUnit: UInt256(2))
-    #expect(throws: PriceError.costTooLarge) { try Price.cost([line]) }
-    let most = Price.Line(quantity: .max, weiPerUnit: .one)
-    #expect(throws: PriceError.costTooLarge) { try Price.cost([most, most]) }
   }
 }

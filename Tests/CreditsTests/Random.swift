@@ -1,27 +1,14 @@
 import Credits
 import Ethereum
+import TestSupport
 
-/// SplitMix64: a seed names a run, so that a failure can be had again.
-struct SeededGenerator: RandomNumberGenerator {
-  private var state: UInt64
-
-  init(seed: UInt64) { state = seed }
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
-  }
-
+extension SeededRandom {
   mutating func below(_ bound: Int) -> Int { Int.random(in: 0..<bound, using: &self) }
 
   /// Numbers of every length up to `bits`, small ones and zeros included, since ties live there.
   mutating func wei(bits: Int) -> UInt256 {
     let bytes = below(bits / 8 + 1)
-    var number = [UInt8](repeating: 0, count: bytes)
-    for index in number.indices { number[index] = UInt8.random(in: 0...255, using: &self) }
+    var number = (0..<bytes).map { _ in UInt8.random(in: 0...255, using: &self) }
     if bytes == 1 { number[0] %= 4 }
     return try! UInt256(bigEndian: number)
   }
@@ -32,5 +19,11 @@ struct SeededGenerator: RandomNumberGenerator {
 
   mutating func address() -> Address {
     try! Address((0..<20).map { _ in UInt8.random(in: 0...255, using: &self) })
+  }
+}
+
+extension Sequence<UInt8> {
+  var hex: String {
+    map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
   }
 }

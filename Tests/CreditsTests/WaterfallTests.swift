@@ -1,5 +1,6 @@
 import Credits
 import Ethereum
+import TestSupport
 import Testing
 
 @Suite struct WaterfallTests {
@@ -91,7 +92,7 @@ import Testing
 
   @Test func `the rules of the waterfall hold over random claims`() throws {
     let seed: UInt64 = 6
-    var random = SeededGenerator(seed: seed)
+    var random = SeededRandom(seed: seed)
     for round in 0..<5_000 {
       let bits = [8, 16, 100].randomElement(using: &random)!
       func owedAmounts() -> ByRole<UInt256> {

@@ -96,7 +96,11 @@ import Testing
       Case(
         command:
           "settler split set --operators 8500 --treasury 1000 --infrastructure 400 --treasury-wallet \(nobody) --infrastructure-wallet \(nobody)",
-        code: 1, says: ["8500", "10000"]),
+        code: 2, says: ["8500", "10000"]),
+      Case(command: "settler show 1 2", code: 2, says: ["one word too many"]),
+      Case(command: "settler epoch list all", code: 2, says: ["one word too many"]),
+      Case(
+        command: "settler show 1", changes: ["APPROVERS": "nobody"], code: 2, says: ["approvers"]),
       Case(command: settle, changes: ["APPROVERS": ""], code: 2, says: ["approvers"]),
       Case(command: "auditor", code: 2, says: ["command"]),
     ]

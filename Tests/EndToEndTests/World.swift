@@ -89,9 +89,13 @@ final class World: Sendable {
     return output.stdout
   }
 
+  /// What `--json` prints: one line, and nothing beside it.
   func json(_ line: String) async throws -> JSONValue {
-    try JSONValue(
-      parsing: try await ok(line + " --json").trimmingCharacters(in: .whitespacesAndNewlines))
+    let output = try await ok(line + " --json")
+    guard output.hasSuffix("\n"), output.dropLast().allSatisfy({ $0 != "\n" }) else {
+      throw TestFailure("\(line) --json printed more than one line: \(output.prefix(300))")
+    }
+    return try JSONValue(parsing: String(output.dropLast()))
   }
 
   func start(_ line: String) async throws -> RunningProgram {

@@ -81,9 +81,6 @@ import Testing
     #expect(log.topics.allSatisfy { bloom.mayContain($0.bytes) })
     #expect(!bloom.mayContain([9]))
     #expect(!Bloom.empty.mayContain(log.address.bytes))
-    var both = Bloom.empty
-    both.formUnion(bloom)
-    #expect(both == bloom)
     #expect(throws: Hex.DecodingError.self) { try Bloom([UInt8](repeating: 0, count: 255)) }
   }
 }

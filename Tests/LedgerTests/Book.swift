@@ -1,18 +1,19 @@
 import Foundation
+import TestSupport
 
 /// A migrated ledger of its own, with a vault, prices, nodes and a split: scenarios read like an accountant's script.
 final class Book: Sendable {
   let chain = 31337
-  private let name: String
+  private let database: TestDatabase
   private let main: Client
 
-  private init(name: String) throws {
-    self.name = name
-    main = try Client(Server.conninfo(database: name))
+  private init(_ database: TestDatabase) throws {
+    self.database = database
+    main = try Client(database.url)
   }
 
   static func open(split: Bool = true) async throws -> Book {
-    let book = try Book(name: try await Server.shared.newDatabase())
+    let book = try Book(try await TestDatabase.kept())
     try await book.run(
       """
       SELECT credits.register_vault(\(book.chain), \(vault), \(token), 1,
@@ -55,7 +56,7 @@ final class Book: Sendable {
   // Asking
 
   func client(role: String? = nil) async throws -> Client {
-    let client = try Client(Server.conninfo(database: name))
+    let client = try Client(database.url)
     if let role { try await client.run("SET ROLE \(role)") }
     return client
   }

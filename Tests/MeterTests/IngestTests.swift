@@ -1,6 +1,7 @@
 import Testing
 
 @testable import Meter
+@testable import Postgres
 
 private let good =
   #"{"request_id":"r1","account":"0x00000000000000000000000000000000000a11ce","model":"m","node":"n1","input_tokens":1,"output_tokens":0}"#
@@ -43,30 +44,39 @@ private let good =
     #expect(results.map(\.status) == ["invalid", "ok", "invalid", "insufficient", "invalid"])
     #expect(results.map(\.requestID) == [nil, "r1", "r2", "r1", nil])
     #expect(results.map(\.isRefusal) == [true, false, true, true, true])
-    #expect(results[1].json == #"{"request_id":"r1","status":"ok","cost":"1"}"#)
+    #expect(results[1].json.description == #"{"request_id":"r1","status":"ok","cost":"1"}"#)
     #expect(
-      results[0].json
-        == #"{"request_id":null,"status":"invalid","cost":null,"error":"the line is no JSON object"}"#
+      results[0].json.description
+        == #"{"request_id":null,"status":"invalid","cost":null,"error":"the line is not JSON: an unknown word at byte 1"}"#
     )
   }
 
   @Test func `an answer is JSON whatever the request is called`() {
     let result = IngestResult(requestID: "a\"b\\c\n\u{1}é", status: "ok", cost: nil, error: nil)
-    #expect(result.json == #"{"request_id":"a\"b\\c\n\u0001é","status":"ok","cost":null}"#)
+    #expect(
+      result.json.description == #"{"request_id":"a\"b\\c\n\u0001é","status":"ok","cost":null}"#)
+  }
+
+  private func refusal(_ state: String) -> PostgresError {
+    .server(
+      PostgresError.ServerError(sqlState: state, message: "", detail: nil, hint: nil, sql: ""))
   }
 
   @Test func `a batch is sent again after a lost connection, and not for ever`() {
     var resend = Resend()
-    #expect(resend.failed(sqlState: nil) == .wait(milliseconds: 100))
-    #expect(resend.failed(sqlState: "40P01") == .wait(milliseconds: 200))
-    resend.succeeded()
-    for _ in 0..<8 { #expect(resend.failed(sqlState: "57P01") != .giveUp) }
-    #expect(resend.failed(sqlState: "57P01") == .giveUp)
+    #expect(resend.failed(.connection("")) == .wait(milliseconds: 100))
+    #expect(resend.failed(.commitUnknown("")) == .wait(milliseconds: 200))
+    for _ in 0..<6 { #expect(resend.failed(refusal("57P01")) != .giveUp) }
+    #expect(resend.failed(refusal("40P01")) == .giveUp)
   }
 
-  @Test(arguments: ["42501", "22023", "42883", "25001"])
-  func `a refusal is not tried again`(state: String) {
-    var resend = Resend()
-    #expect(resend.failed(sqlState: state) == .giveUp)
+  @Test func `what cannot succeed is not tried again`() {
+    for error in ["42501", "22023", "42883", "25001"].map(refusal) + [
+      .misuse(""), .column(name: "cost", problem: ""), .rolledBack,
+      .rowCount(wanted: "2", found: 1, sql: ""),
+    ] {
+      var resend = Resend()
+      #expect(resend.failed(error) == .giveUp, "\(error)")
+    }
   }
 }

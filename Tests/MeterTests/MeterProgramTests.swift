@@ -97,7 +97,9 @@ import Testing
         "price set small --unit input_token --prlx 0.001 --per 3",
         "price set small --unit x --prlx 1,5",
         "node set n1 0x123", "account 0x123", "nonsense", "price set", "ingest /no/such/file",
-        "limit \(user) 1.2.3", "freeze \(user)",
+        "limit \(user) 1.2.3", "freeze \(user)", "price list twice", "node list twice",
+        "price set small --unit x --unit y --prlx 1", "quote small --unit x=1 --unit x=2",
+        "node set n1 \(wallet) --from tomorrow",
       ] {
         let output = try await meter(line, database, code: 2)
         #expect(output.stderr.split(separator: "\n").count == 1, "\(line): \(output.stderr)")
@@ -126,6 +128,24 @@ import Testing
       _ = try await meter("refund nothing --account \(user) --reason wrong", database, code: 1)
       #expect(
         try answers(await meter("ingest", database, stdin: next))[0]["status"]?.string == "ok")
+    }
+  }
+
+  @Test func `who writes record by record is answered record by record`() async throws {
+    try await withPrices { database in
+      // The second record is written only when the first has its answer; without one `read` ends the script.
+      let output = try await Products.shell(
+        """
+        coproc meter ingest
+        for id in a b; do
+          echo '{"request_id":"'$id'","account":"\(user)","model":"painter","node":"n1","units":{"image":1}}' >&${COPROC[1]}
+          read -r -t 60 answer <&${COPROC[0]} || exit 1
+          echo "$answer"
+        done
+        """,
+        environment: ["DATABASE_URL": database.url, "MIGRATIONS_DIR": TestDatabase.migrations])
+      #expect(output.code == 0, "\(output.stderr)")
+      #expect(try answers(output).map { $0["request_id"]?.string } == ["a", "b"])
     }
   }
 

@@ -5,7 +5,7 @@ import Testing
   private func parse(_ line: String, _ environment: [String: String] = [:]) throws -> Arguments {
     try Arguments(
       line.split(separator: " ").map(String.init), environment: environment,
-      valued: ["chain-id", "timeout"], repeated: ["unit"], switches: ["strict"])
+      valued: ["chain-id", "timeout", "max-gas", "from"], repeated: ["unit"], switches: ["strict"])
   }
 
   @Test func `an option goes over its variable`() throws {
@@ -37,14 +37,21 @@ import Testing
     }
   }
 
-  @Test func `metrics are written as Prometheus reads them`() {
-    let metrics = Metrics()
-    metrics.declare("requests_total", .counter, "Requests.")
-    metrics.add("requests_total", 2, [("endpoint", "a\"b\\c")])
-    metrics.add("requests_total", 1, [("endpoint", "a\"b\\c")])
-    #expect(
-      metrics.exposition
-        == "# HELP requests_total Requests.\n# TYPE requests_total counter\n"
-        + "requests_total{endpoint=\"a\\\"b\\\\c\"} 3\n")
+  @Test func `only the contract's variables are read: an option of one command is none`() throws {
+    let stray = ["MAX_GAS": "1", "FROM": "2026-01-01T00:00:00Z", "TIMEOUT": "1s", "UNIT": "a"]
+    let arguments = try parse("plan", stray)
+    #expect(try arguments.number("max-gas") == nil)
+    #expect(try arguments.time("from") == nil)
+    #expect(try arguments.duration("timeout") == nil)
+    #expect(throws: UsageError("--max-gas is missing")) { try arguments.required("max-gas") }
+    #expect(throws: UsageError("--chain-id (or CHAIN_ID) is missing")) {
+      try arguments.required("chain-id")
+    }
+  }
+
+  @Test func `a surplus word is refused, and not repeated: it may be a key`() throws {
+    let arguments = try parse("run 1 0xsecret")
+    #expect(throws: UsageError("one word too many after \"1\"")) { try arguments.expectWords(2) }
+    try arguments.expectWords(3)
   }
 }

@@ -310,7 +310,7 @@ import Testing
       chainID: ScriptedVault.chainID, nonce: 0,
       fees: .dynamic(maxFee: wei(9_000_000_000), priorityFee: wei(1)), gasLimit: 100_000,
       to: ScriptedVault.vault, value: .zero,
-      data: Vault.pay([account(0x66)], [wei(1_000)])
+      data: ContractCall.pay([account(0x66)], [wei(1_000)])
     ).signed(by: Keys.stranger)
     for change in [
       "UPDATE credits.transaction SET data = '\\x\(Hex.digits(other.transaction.data))'",

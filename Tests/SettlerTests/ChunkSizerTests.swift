@@ -38,7 +38,8 @@ import Testing
       let sizer = Self.sizer(maxGas: maxGas)
       let size = try await sizer.charges(charges)
       #expect((1...ChunkSizer.most).contains(size))
-      let data = Vault.charge(charges.prefix(size).map(\.user), charges.prefix(size).map(\.spent))
+      let data = ContractCall.charge(
+        charges.prefix(size).map(\.user), charges.prefix(size).map(\.spent))
       let gas = try await sizer.chain.estimateGas(
         from: sizer.settler, to: sizer.vault, data: data)
       #expect(gas <= maxGas * 4 / 5)

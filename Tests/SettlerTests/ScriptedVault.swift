@@ -209,7 +209,7 @@ final class ScriptedVault: SettlementChain {
       let account = try! Address(words[3 + index].suffix(20))
       let amount = number(4 + count + index)
       switch Array(transaction.data.prefix(4)) {
-      case Array(Vault.charge([], []).prefix(4)):
+      case Array(ContractCall.charge([], []).prefix(4)):
         let charged = state.charged[account, default: 0]
         let take = min(amount > charged ? amount - charged : 0, state.balances[account, default: 0])
         guard take > 0 else { continue }
@@ -279,10 +279,10 @@ final class ScriptedVault: SettlementChain {
       let state = try Self.at(block, script).state
       let account = data.count == 36 ? try Address(data.suffix(20)) : .zero
       switch Array(data.prefix(4)) {
-      case Vault.pool(): return UInt256(state.pool).bigEndianBytes
-      case Array(Vault.charged(.zero).prefix(4)):
+      case ContractCall.pool(): return UInt256(state.pool).bigEndianBytes
+      case Array(ContractCall.charged(.zero).prefix(4)):
         return UInt256(state.charged[account, default: 0]).bigEndianBytes
-      case Array(Vault.paidTotal(.zero).prefix(4)):
+      case Array(ContractCall.paidTotal(.zero).prefix(4)):
         return UInt256(state.paid[account, default: 0]).bigEndianBytes
       default: return [UInt8](repeating: 0, count: 12) + script.vaultSettler.bytes
       }

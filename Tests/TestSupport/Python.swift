@@ -15,17 +15,25 @@ public enum Python {
   }
 
   /// The lines that the script prints.
-  public static func lines(_ script: String, _ arguments: [String]) throws -> [String] {
+  /// - Parameter stdin: lines that it reads.
+  public static func lines(
+    _ script: String, _ arguments: [String] = [], stdin: [String] = []
+  ) throws -> [String] {
     guard FileManager.default.isExecutableFile(atPath: interpreter) else {
       throw Failure(
         description:
           "no Python at \(interpreter): run scripts/test, or set TEST_PYTHON to one with "
           + "devnet/requirements.txt installed")
     }
+    // A file, not a pipe: neither side waits for the other.
+    let input = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)
+    try Data(stdin.map { $0 + "\n" }.joined().utf8).write(to: input)
+    defer { try? FileManager.default.removeItem(at: input) }
     let process = Process()
     process.executableURL = URL(fileURLWithPath: interpreter)
     process.arguments = [root + "/Tests/Differential/" + script] + arguments
     let output = Pipe()
+    process.standardInput = try FileHandle(forReadingFrom: input)
     process.standardOutput = output
     try process.run()
     let data = output.fileHandleForReading.readDataToEndOfFile()

@@ -15,13 +15,27 @@ public struct TestDatabase: Sendable {
       "TEST_DATABASE_URL names no PostgreSQL: run scripts/test, which starts one"
   }
 
+  private static var server: String {
+    get throws(NoServer) {
+      guard let server = ProcessInfo.processInfo.environment["TEST_DATABASE_URL"] else {
+        throw NoServer()
+      }
+      return server
+    }
+  }
+
+  /// Makes one that stays for as long as the server does, for tests that hold few connections.
+  public static func kept() async throws -> TestDatabase {
+    let server = try server
+    let admin = try await PostgresConnection.connect(server, applicationName: "tests")
+    return try await create(from: Template.shared.name(server), by: admin, on: server)
+  }
+
   /// Makes it, gives it to `body`, drops it.
   public static func with<Value>(
     migrated: Bool = true, _ body: (TestDatabase) async throws -> Value
   ) async throws -> Value {
-    guard let server = ProcessInfo.processInfo.environment["TEST_DATABASE_URL"] else {
-      throw NoServer()
-    }
+    let server = try server
     return try await Gate.shared.pass {
       try await make(server, migrated: migrated, body)
     }
@@ -30,19 +44,25 @@ public struct TestDatabase: Sendable {
   private static func make<Value>(
     _ server: String, migrated: Bool, _ body: (TestDatabase) async throws -> Value
   ) async throws -> Value {
-    let name = "test_" + UUID().uuidString.lowercased().replacing("-", with: "")
     let admin = try await PostgresConnection.connect(server, applicationName: "tests")
-    let template = migrated ? try await Template.shared.name(server) : "template1"
-    try await admin.script("CREATE DATABASE \(name) TEMPLATE \(template)")
-    let database = TestDatabase(name: name, url: server + " dbname=\(name)")
+    let database = try await create(
+      from: migrated ? Template.shared.name(server) : "template1", by: admin, on: server)
     do {
       let value = try await body(database)
-      try await admin.script("DROP DATABASE \(name) WITH (FORCE)")
+      try await admin.script("DROP DATABASE \(database.name) WITH (FORCE)")
       return value
     } catch {
-      try? await admin.script("DROP DATABASE \(name) WITH (FORCE)")
+      try? await admin.script("DROP DATABASE \(database.name) WITH (FORCE)")
       throw error
     }
+  }
+
+  private static func create(
+    from template: String, by admin: PostgresConnection, on server: String
+  ) async throws -> TestDatabase {
+    let name = "test_" + UUID().uuidString.lowercased().replacing("-", with: "")
+    try await admin.script("CREATE DATABASE \(name) TEMPLATE \(template)")
+    return TestDatabase(name: name, url: server + " dbname=\(name)")
   }
 
   /// Tests run all at once; a server has a hundred connections and two cores.

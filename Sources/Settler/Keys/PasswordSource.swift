@@ -15,7 +15,7 @@ struct PasswordSource {
   private let place: Place
 
   init(_ arguments: Arguments) throws(UsageError) {
-    switch (arguments.option("password-file"), arguments.option("password-fd")) {
+    switch (arguments.optional("password-file"), arguments.optional("password-fd")) {
     case (nil, nil): place = .terminal
     case (let path?, nil): place = .file(path)
     case (nil, let text?):

@@ -1,4 +1,5 @@
 import Foundation
+import Service
 
 /// Asks the person at the terminal for a secret, without showing what is typed.
 enum Terminal {
@@ -21,9 +22,9 @@ enum Terminal {
     guard tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent) == 0 else { throw Interrupted() }
     defer {
       tcsetattr(STDIN_FILENO, TCSAFLUSH, &usual)
-      show("\n")
+      Program.draw("\n")
     }
-    show(prompt)
+    Program.draw(prompt)
     return try Secret(capacity: limit) { try line(into: $0) }
   }
 
@@ -54,7 +55,4 @@ enum Terminal {
     }
   }
 
-  private static func show(_ text: String) {
-    FileHandle.standardError.write(Data(text.utf8))
-  }
 }

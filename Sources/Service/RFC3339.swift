@@ -1,7 +1,7 @@
 /// Times of RFC 3339, section 5.6, as far as PostgreSQL's timestamptz takes them.
-enum RFC3339 {
+public enum RFC3339 {
   /// True for `2026-01-31T12:00:00.5+01:00`, a day that exists, years 0001 to 9999. No leap second: timestamptz has none.
-  static func isValid(_ text: String) -> Bool {
+  public static func isValid(_ text: String) -> Bool {
     var rest = Array(text.utf8)[...]
     guard
       let year = number(&rest, digits: 4), take(&rest, "-"), let month = number(&rest, digits: 2),
