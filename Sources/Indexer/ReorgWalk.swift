@@ -23,16 +23,10 @@ struct ReorgWalk: Sendable {
     case tooDeep(number: UInt64, stored: Hash32, chain: Hash32)
   }
 
+  /// Canonical stored blocks, highest first; they must reach down to one below `firstRevocable`, or to the lowest there is.
   let stored: [Stored]
+  /// The block after the highest that was final.
   let firstRevocable: UInt64
-
-  /// - Parameters:
-  ///   - stored: canonical stored blocks, highest first; it must reach down to one below `firstRevocable`, or to the lowest there is
-  ///   - firstRevocable: the block after the highest that was final
-  init(stored: [Stored], firstRevocable: UInt64) {
-    self.stored = stored
-    self.firstRevocable = firstRevocable
-  }
 
   /// What the chain's hashes say, or nil while one that is needed is missing.
   ///

@@ -83,9 +83,13 @@ public final class HTTPServer: @unchecked Sendable {
       slots.wait()
       let client = Foundation.accept(listener, nil, nil)
       guard client >= 0 else {
+        let reason = errno
         slots.signal()
-        if errno == EINTR || errno == ECONNABORTED { continue }
-        return
+        if reason == EINTR || reason == ECONNABORTED { continue }
+        // A shortage passes; the service must not lose its metrics for good.
+        guard [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(reason) else { return }
+        Thread.sleep(forTimeInterval: 1)
+        continue
       }
       Thread.detachNewThread { [self] in
         serve(client)
@@ -103,9 +107,11 @@ public final class HTTPServer: @unchecked Sendable {
     var request: [UInt8] = []
     var buffer = [UInt8](repeating: 0, count: 2048)
     let end = Array("\r\n\r\n".utf8)
+    // Whoever sends a byte now and then must not keep a slot.
+    let deadline = ContinuousClock.now + .seconds(10)
     while request.count < 8192, !request.suffix(4).elementsEqual(end) {
       let count = recv(client, &buffer, buffer.count, 0)
-      guard count > 0 else { return }
+      guard count > 0, ContinuousClock.now < deadline else { return }
       request += buffer.prefix(count)
     }
     let line = String(decoding: request.prefix { $0 != 13 }, as: UTF8.self).split(separator: " ")

@@ -1,8 +1,6 @@
 import Credits
 import Ethereum
-import Foundation
 import JSON
-import Postgres
 import Service
 
 extension SettlerProgram {
@@ -184,51 +182,5 @@ extension SettlerProgram {
     try await SettlerSQL(connection: connection).revokeApproval(
       plan.manifest.hash, approver: key.address)
     try await show(epoch, reader)
-  }
-}
-
-/// What an approver takes to a machine with another wallet, and brings back signed.
-struct ApprovalFile {
-  let text: String
-
-  init(_ approval: Approval, manifest: Manifest) {
-    text = """
-      {"manifest":"\(manifest.hash.hex)",
-      "bytes":"\(Hex.encode(manifest.bytes))",
-      "typed_data":\(approval.typedDataJSON),
-      "signature":null}
-
-      """
-  }
-
-  func write(to path: String) throws {
-    try Data(text.utf8).write(to: URL(filePath: path), options: .atomic)
-  }
-
-  /// The manifest's hash and the signature of a file that came back.
-  static func read(_ path: String) throws -> (manifest: Hash32, signature: Signature) {
-    struct Fields: Decodable {
-      let manifest: String
-      let signature: String?
-    }
-    let data: Data
-    do { data = try Data(contentsOf: URL(filePath: path)) } catch {
-      throw SettlerError.badValue(
-        option: "--import", value: path, wanted: "a file that can be read is needed")
-    }
-    guard data.count <= 256 << 20, let fields = try? JSONDecoder().decode(Fields.self, from: data),
-      let manifest = try? Hash32(hex: fields.manifest)
-    else {
-      throw SettlerError.badValue(
-        option: "--import", value: path, wanted: "a file of approve --export is needed")
-    }
-    guard let text = fields.signature, let bytes = try? Hex.decode(text, count: 65),
-      let signature = try? Signature(bytes)
-    else {
-      throw SettlerError.badValue(
-        option: "--import", value: path,
-        wanted: "its signature must be 0x and 65 bytes: sign typed_data first")
-    }
-    return (manifest, signature)
   }
 }

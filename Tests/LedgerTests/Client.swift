@@ -77,7 +77,8 @@ final class Client: Sendable {
     case PGRES_COMMAND_OK, PGRES_EMPTY_QUERY:
       return []
     default:
-      let state = PQresultErrorField(result, 67 /* PG_DIAG_SQLSTATE, 'C' */).map {
+      // PG_DIAG_SQLSTATE, 'C'.
+      let state = PQresultErrorField(result, 67).map {
         String(cString: $0)
       }
       throw Refused(
