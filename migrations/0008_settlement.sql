@@ -162,13 +162,19 @@ DECLARE
   cut_at timestamptz;
   opened timestamptz;
   split_then int;
+  still_open bigint;
 BEGIN
   PERFORM _require_read_committed();
-  SELECT e.epoch, e.opened_at INTO STRICT epoch, opened FROM epoch e WHERE e.state = 'open';
+  SELECT e.epoch INTO STRICT epoch FROM epoch e WHERE e.state = 'open';
   PERFORM _make_debit_partition(epoch_close.epoch + 2);
   -- Debits must not queue behind this lock, so it gives up after lock_timeout and the caller tries again.
   LOCK TABLE fence IN EXCLUSIVE MODE;
-  SELECT e.epoch, e.opened_at INTO STRICT epoch, opened FROM epoch e WHERE e.state = 'open';
+  SELECT e.epoch, e.opened_at INTO STRICT still_open, opened FROM epoch e WHERE e.state = 'open';
+  IF still_open <> epoch_close.epoch THEN
+    -- Closing the next one too would open an epoch whose partition nobody has made, and no debit would find its place.
+    RAISE EXCEPTION 'epoch % was closed by another meanwhile', epoch_close.epoch
+      USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'settler epoch list shows what is open now.';
+  END IF;
   SELECT s.split_id INTO split_then FROM split s WHERE s.valid_from <= opened AND (s.valid_to IS NULL OR s.valid_to > opened);
   IF NOT FOUND THEN
     RAISE EXCEPTION 'no split was in force when epoch % opened', epoch_close.epoch

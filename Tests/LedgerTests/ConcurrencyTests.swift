@@ -123,14 +123,14 @@ import Testing
 }
 
 extension Book {
-  /// Returns when a connection to this book waits for a lock.
-  func untilSomebodyWaits() async throws {
+  /// Returns when so many connections to this book wait for a lock.
+  func untilSomebodyWaits(_ wanted: Int = 1) async throws {
     let watcher = try await client()
     for _ in 0..<500 {
       let waiting = try await watcher.line(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
       )
-      if waiting != "0" { return }
+      if Int(waiting) ?? 0 >= wanted { return }
       try await Task.sleep(for: .milliseconds(10))
     }
     Issue.record("nobody waited for a lock")
