@@ -283,12 +283,19 @@ DECLARE
   known hold;
   pinned jsonb;
   priced record;
+  ends_at timestamptz;
 BEGIN
   PERFORM _require_read_committed();
   SELECT * INTO STRICT rules FROM setting;
   IF octet_length($2) IS DISTINCT FROM 20 OR $1 IS NULL OR length($1) NOT BETWEEN 1 AND 200 OR $3 IS NULL
     OR $4 IS NULL OR $4 < 0 OR $5 IS NULL OR $5 < 0 OR clean_units IS NULL OR NOT isfinite(used_at)
-    OR used_at > now() + rules.max_skew OR coalesce($8, rules.hold_ttl) <= interval '0' OR coalesce($8, rules.hold_ttl) > interval '7 days' THEN
+    OR used_at > now() + rules.max_skew OR coalesce($8, rules.hold_ttl) > interval '7 days' THEN
+    status := 'invalid';
+    RETURN;
+  END IF;
+  -- Compared as a time: '1200 mons -35999 days' is a day to the interval comparison and a year and a half to the clock.
+  ends_at := now() + coalesce($8, rules.hold_ttl);
+  IF ends_at <= now() OR ends_at > now() + interval '7 days' THEN
     status := 'invalid';
     RETURN;
   END IF;
@@ -341,7 +348,7 @@ BEGIN
     SELECT r.status, r.spendable INTO status, spendable FROM _refusal($2, amount) r;
     RETURN;
   END IF;
-  expires_at := now() + coalesce($8, rules.hold_ttl);
+  expires_at := ends_at;
   INSERT INTO hold (account, request_id, amount, remaining, model, node, prices, priced_at, digest, expires_at)
     VALUES ($2, $1, authorise.amount, authorise.amount, $3, $6, pinned, used_at, body, authorise.expires_at);
   status := 'ok';
@@ -416,6 +423,11 @@ BEGIN
     status := CASE h.state WHEN 'released' THEN 'released' ELSE 'conflict' END;
     RETURN;
   END IF;
+  -- A request is served whole by one node: a refund, which knows no parts, goes back to the operator who was paid.
+  IF served_by <> h.node THEN
+    status := 'conflict';
+    RETURN;
+  END IF;
   owed_to := _operator_of(served_by, h.priced_at);
   IF owed_to IS NULL THEN
     status := 'unknown_node';
@@ -467,6 +479,9 @@ BEGIN
   IF from_hold > 0 THEN
     UPDATE balance b SET held = b.held - from_hold, unsettled = b.unsettled + from_hold, version = b.version + 1 WHERE b.account = $2;
     UPDATE hold x SET remaining = x.remaining - from_hold WHERE x.account = $2 AND x.request_id = $1;
+  END IF;
+  IF h.node IS NULL THEN
+    UPDATE hold x SET node = served_by WHERE x.account = $2 AND x.request_id = $1;
   END IF;
   INSERT INTO debit_key (account, request_id, part, epoch, cost, digest) VALUES ($2, $1, $8, rules.epoch, capture.cost, body);
   INSERT INTO debit (epoch, account, request_id, part, model, node, operator, input_tokens, output_tokens, units, prices, cost, forgone, at, late, proof)
