@@ -218,6 +218,8 @@ BEGIN
     name, name || '_epoch', p_epoch);
   EXECUTE format('ALTER TABLE credits.debit ATTACH PARTITION credits.%I FOR VALUES IN (%s)', name, p_epoch);
   EXECUTE format('ALTER TABLE credits.%I DROP CONSTRAINT %I', name, name || '_epoch');
+  -- Attaching copies the triggers of rows, and not this one.
+  EXECUTE format('CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON credits.%I EXECUTE FUNCTION credits.deny_mutation()', name);
 END
 $$;
 
