@@ -165,10 +165,7 @@ struct ChainSync {
     async throws -> ChainSegment
   {
     defer { forget(range, above: finalized) }
-    let sql = sql
-    let parent = try await connection.transaction { db in
-      range.lowerBound == 0 ? nil : try sql.storedHash(at: range.lowerBound - 1, db)
-    }
+    let parent = try await parent(of: range)
     let (headers, rows) = try await prover.prove(range, parent: parent)
     if let finalized, range.contains(finalized.number),
       headers[Int(finalized.number - range.lowerBound)].reference != finalized
@@ -213,6 +210,14 @@ struct ChainSync {
     return try await omissions(range, rows: rows, headers: headers, finalized: finalized)
   }
 
+  /// The stored hash of the block before a range.
+  private func parent(of range: ClosedRange<UInt64>) async throws -> Hash32? {
+    let sql = sql
+    return try await connection.transaction { db in
+      range.lowerBound == 0 ? nil : try sql.storedHash(at: range.lowerBound - 1, db)
+    }
+  }
+
   private mutating func scanned(_ range: ClosedRange<UInt64>, finalized: BlockReference?)
     async throws -> ChainSegment
   {
@@ -223,11 +228,15 @@ struct ChainSync {
       ? range.upperBound : range.lowerBound + (Self.mostUnfinalScanned - 1)
     let page = try await scanner.page(from: range.lowerBound, to: most)
     let end = page.range.upperBound
+    let parent = try await parent(of: range)
     let headers = try await source.headers(isFinal ? end...end : page.range)
     guard let anchor = try await source.agreedHash(at: end) else {
       throw Prover.Obstacle.noQuorum(at: end)
     }
-    try Prover.check(headers, cover: isFinal ? end...end : page.range, parent: nil, anchor: anchor)
+    // Linked to what is stored: later walks end at the highest block, and would not see a fork below it.
+    try Prover.check(
+      headers, cover: isFinal ? end...end : page.range, parent: isFinal ? nil : parent,
+      anchor: anchor)
     let hashes = Dictionary(headers.map { ($0.reference.number, $0.reference.hash) }) { first, _ in
       first
     }
