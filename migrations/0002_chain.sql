@@ -60,8 +60,8 @@ SELECT _append_only('block', 'orphaned_at');
 CREATE TABLE coverage (
   chain_id bigint NOT NULL,
   vault address NOT NULL,
-  subject text NOT NULL CHECK (subject IN ('vault', 'token')),
-  proof text NOT NULL CHECK (proof IN ('scanned', 'proven')),
+  subject text COLLATE "C" NOT NULL CHECK (subject IN ('vault', 'token')),
+  proof text COLLATE "C" NOT NULL CHECK (proof IN ('scanned', 'proven')),
   blocks int8range NOT NULL CHECK (NOT isempty(blocks) AND lower(blocks) IS NOT NULL AND upper(blocks) IS NOT NULL),
   FOREIGN KEY (chain_id, vault) REFERENCES vault,
   EXCLUDE USING gist (chain_id WITH =, vault WITH =, subject WITH =, proof WITH =, blocks WITH &&)

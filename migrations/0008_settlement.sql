@@ -69,7 +69,7 @@ CREATE TABLE transaction (
   nonce bigint NOT NULL CHECK (nonce >= 0),
   epoch bigint NOT NULL REFERENCES epoch,
   manifest hash32 NOT NULL REFERENCES manifest,
-  kind text NOT NULL CHECK (kind IN ('charge', 'pay', 'transfer')),
+  kind text COLLATE "C" NOT NULL CHECK (kind IN ('charge', 'pay', 'transfer')),
   chunk int NOT NULL CHECK (chunk >= 0),
   recipient address NOT NULL,
   value uint256 NOT NULL,
@@ -94,7 +94,7 @@ SELECT _append_only('transaction', 'state', 'state_at', 'outcome_hash', 'outcome
 CREATE TABLE attempt (
   hash hash32 PRIMARY KEY,
   transaction_id bigint NOT NULL REFERENCES transaction,
-  kind text NOT NULL CHECK (kind IN ('charge', 'pay', 'transfer', 'void')),
+  kind text COLLATE "C" NOT NULL CHECK (kind IN ('charge', 'pay', 'transfer', 'void')),
   raw bytea NOT NULL,
   max_fee numeric(78, 0) NOT NULL CHECK (max_fee >= 0),
   priority_fee numeric(78, 0) NOT NULL CHECK (priority_fee >= 0 AND priority_fee <= max_fee),
@@ -132,7 +132,7 @@ COMMENT ON VIEW held_payee IS 'Payees that are not paid for now, and why. What t
 
 CREATE TABLE seal (
   seal_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-  subject text NOT NULL,
+  subject text COLLATE "C" NOT NULL,
   first_row bigint NOT NULL,
   last_row bigint NOT NULL CHECK (last_row >= first_row),
   root hash32 NOT NULL,

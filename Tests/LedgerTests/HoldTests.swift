@@ -189,4 +189,24 @@ import Testing
         == "conflict -")
     #expect(try await book.capture("h1", alice, input: 10) == "ok 10 90")
   }
+
+  @Test(arguments: ["debit", "authorise"])
+  func `spending is not refused for a hold that has ended`(call: String) async throws {
+    let book = try await Book.open()
+    try await book.deposit(alice, 100)
+    _ = try await book.line(
+      "SELECT status FROM credits.authorise('h1', \(alice), 'm', 90, 0, 'n1', ttl => interval '1 millisecond')"
+    )
+    try await book.run("SELECT pg_sleep(0.01)")
+    #expect(
+      try await book.line("SELECT status FROM credits.\(call)('r2', \(alice), 'm', 80, 0, 'n1')")
+        == "ok")
+    #expect(
+      try await book.line("SELECT state, remaining FROM credits.hold WHERE request_id = 'h1'")
+        == "expired 0")
+    #expect(
+      try await book.line("SELECT status FROM credits.\(call)('r3', \(alice), 'm', 80, 0, 'n1')")
+        == "insufficient")
+    try await book.checkIdentities()
+  }
 }

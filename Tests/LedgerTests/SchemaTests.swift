@@ -55,6 +55,18 @@ import Testing
     #expect(open == [])
   }
 
+  /// An index in the order of a locale is wrong after an upgrade of its library: a key that is there is not found, and debited again.
+  @Test func `no key depends on a collation of the operating system`() async throws {
+    let book = try await Book.open()
+    let loose = try await book.lines(
+      """
+      SELECT DISTINCT x.indrelid::regclass, a.attname FROM pg_index x
+      JOIN pg_attribute a ON a.attrelid = x.indexrelid JOIN pg_class c ON c.oid = x.indrelid
+      WHERE c.relnamespace = 'credits'::regnamespace AND a.attcollation NOT IN (0, 'pg_catalog."C"'::regcollation) ORDER BY 1, 2
+      """)
+    #expect(loose == [])
+  }
+
   @Test func `every SECURITY DEFINER function pins its search path`() async throws {
     let book = try await Book.open()
     let loose = try await book.lines(
