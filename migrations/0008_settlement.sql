@@ -80,7 +80,7 @@ CREATE TABLE transaction (
   outcome_block bigint,
   outcome_block_hash hash32,
   gas_used bigint,
-  gas_price numeric(78, 0),
+  gas_price uint256,
   created_at timestamptz NOT NULL DEFAULT now(),
   state_at timestamptz NOT NULL DEFAULT now(),
   UNIQUE (chain_id, sender, nonce),
@@ -96,8 +96,8 @@ CREATE TABLE attempt (
   transaction_id bigint NOT NULL REFERENCES transaction,
   kind text COLLATE "C" NOT NULL CHECK (kind IN ('charge', 'pay', 'transfer', 'void')),
   raw bytea NOT NULL,
-  max_fee numeric(78, 0) NOT NULL CHECK (max_fee >= 0),
-  priority_fee numeric(78, 0) NOT NULL CHECK (priority_fee >= 0 AND priority_fee <= max_fee),
+  max_fee uint256 NOT NULL,
+  priority_fee uint256 NOT NULL CHECK (priority_fee <= max_fee),
   created_at timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX attempt_transaction ON attempt (transaction_id, max_fee);
@@ -511,6 +511,9 @@ DECLARE
 BEGIN
   IF EXISTS (SELECT FROM transaction t WHERE t.manifest = p_manifest AND t.kind = 'charge' AND t.state NOT IN ('final', 'reverted')) THEN
     RAISE EXCEPTION 'not every charge of epoch % is final', m.epoch USING ERRCODE = 'object_not_in_prerequisite_state';
+  ELSIF EXISTS (SELECT FROM unnest(p_amounts || p_totals || p_pool) AS a WHERE is_wei(a) IS NOT TRUE) THEN
+    -- Their columns would round 0.5 to 1, and the sum of what is stored could exceed the pool.
+    RAISE EXCEPTION 'a payout is not a whole number of wei within uint256' USING ERRCODE = 'numeric_value_out_of_range';
   ELSIF (SELECT coalesce(sum(a), 0) FROM unnest(p_amounts) AS a) > p_pool THEN
     RAISE EXCEPTION 'payouts exceed the pool of % wei', p_pool USING ERRCODE = 'check_violation';
   END IF;
