@@ -122,6 +122,17 @@ import Testing
     #expect(try await house.balance(alice) == "7 0 0 0")
   }
 
+  /// Head and finalized block are two questions: a fork in between leaves a head that is not below what is final.
+  @Test func `a final block above the head makes nothing of the head final`() async throws {
+    let chain = SimulatedChain(blocks: 3)
+    chain.mine(Transaction("d").deposit(alice, 10))
+    chain.manners.callsFinal = BlockReference(number: 5, hash: .keccak([1]))
+    let house = try await House(chain)
+    try await house.catchUp()
+    #expect(try await house.balance(alice) == "0 10 0 0")
+    #expect(try await house.marks == "3 3 3 0")
+  }
+
   /// Two vaults share their chain's blocks; whichever indexer sees the fork takes back the events of both.
   @Test func `a reorg that one vault's indexer sees is a reorg of every vault of the chain`()
     async throws

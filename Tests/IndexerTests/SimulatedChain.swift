@@ -77,6 +77,8 @@ final class SimulatedChain: ChainSource {
     var isUnreachable = false
     /// Answers this many more requests, then throws `Killed`.
     var livesFor: Int = .max
+    /// A block that is called final, whatever the chain holds.
+    var callsFinal: BlockReference?
     /// What happens to the chain before a request is answered.
     var before: (@Sendable (SimulatedChain, String) -> Void)?
   }
@@ -188,7 +190,8 @@ final class SimulatedChain: ChainSource {
         state.finalized < state.blocks.count
         ? state.blocks[Int(state.finalized)].header.reference : nil
       return ChainTip(
-        head: head.reference, headTimestamp: head.header.timestamp, finalized: finalized)
+        head: head.reference, headTimestamp: head.header.timestamp,
+        finalized: state.manners.callsFinal ?? finalized)
     }
   }
 
