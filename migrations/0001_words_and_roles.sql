@@ -142,7 +142,6 @@ COMMENT ON COLUMN setting.max_skew IS 'How far in the future a usage record''s o
 COMMENT ON COLUMN setting.hold_ttl IS 'How long a hold lives when authorise() names no time to live.';
 INSERT INTO setting DEFAULT VALUES;
 GRANT SELECT ON setting TO credits_indexer, credits_meter, credits_settler, credits_auditor, credits_sealer;
-GRANT UPDATE (default_exposure_limit, max_staleness, max_skew, hold_ttl) ON setting TO credits_meter;
 
 CREATE FUNCTION _require_read_committed() RETURNS void
 LANGUAGE plpgsql AS $$

@@ -60,8 +60,8 @@ SELECT _append_only('block', 'orphaned_at');
 CREATE TABLE coverage (
   chain_id bigint NOT NULL,
   vault address NOT NULL,
-  subject text NOT NULL CHECK (subject IN ('vault', 'token')),
-  proof text NOT NULL CHECK (proof IN ('scanned', 'proven')),
+  subject text COLLATE "C" NOT NULL CHECK (subject IN ('vault', 'token')),
+  proof text COLLATE "C" NOT NULL CHECK (proof IN ('scanned', 'proven')),
   blocks int8range NOT NULL CHECK (NOT isempty(blocks) AND lower(blocks) IS NOT NULL AND upper(blocks) IS NOT NULL),
   FOREIGN KEY (chain_id, vault) REFERENCES vault,
   EXCLUDE USING gist (chain_id WITH =, vault WITH =, subject WITH =, proof WITH =, blocks WITH &&)
@@ -95,13 +95,14 @@ CREATE INDEX chain_event_open ON chain_event (chain_id, vault, block_number) WHE
 CREATE INDEX chain_event_account ON chain_event (account, event_id);
 CREATE INDEX chain_event_block ON chain_event (chain_id, vault, block_number, log_index);
 COMMENT ON TABLE chain_event IS 'Every vault event ever seen. account is the user, or the payee of a paid. Its facts never change; its status does.';
-COMMENT ON COLUMN chain_event.ordinal IS 'Which of the transaction''s followed vault logs it is, from 0: the credit''s key, stable when the transaction is mined again.';
+COMMENT ON COLUMN chain_event.ordinal IS 'Which of the transaction''s followed vault logs it is, from 0: the credit''s key, stable when the transaction is mined again. Until it is proven it may move: a scan may have left out a log before it.';
 COMMENT ON COLUMN chain_event.status IS 'pending: seen. applied: a withdrawal that is taken from the balance. final: counted for good. orphaned: its block left the chain.';
 
 CREATE FUNCTION chain_event_transition() RETURNS trigger
 LANGUAGE plpgsql AS $$
 BEGIN
-  IF (to_jsonb(OLD) - '{status,status_at,proven}'::text[]) <> (to_jsonb(NEW) - '{status,status_at,proven}'::text[])
+  IF (to_jsonb(OLD) - '{status,status_at,proven,ordinal}'::text[]) <> (to_jsonb(NEW) - '{status,status_at,proven,ordinal}'::text[])
+    OR OLD.ordinal <> NEW.ordinal AND OLD.proven
     OR NOT (OLD.status = NEW.status OR (OLD.status, NEW.status) IN (
       ('pending', 'applied'), ('pending', 'final'), ('applied', 'final'),
       ('pending', 'orphaned'), ('applied', 'orphaned'), ('orphaned', 'pending'))) THEN

@@ -45,8 +45,8 @@ SELECT _append_only('account_rule');
 
 CREATE TABLE price (
   price_id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-  model text NOT NULL CHECK (length(model) BETWEEN 1 AND 200),
-  unit text NOT NULL CHECK (unit ~ '^[a-z][a-z0-9_]{0,63}$'),
+  model text COLLATE "C" NOT NULL CHECK (length(model) BETWEEN 1 AND 200),
+  unit text COLLATE "C" NOT NULL CHECK (unit ~ '^[a-z][a-z0-9_]{0,63}$'),
   wei uint256 NOT NULL,
   valid_from timestamptz NOT NULL,
   valid_to timestamptz CHECK (valid_to > valid_from),
@@ -70,7 +70,7 @@ COMMENT ON TABLE operator IS 'A node operator is the wallet that is paid.';
 SELECT _append_only('operator');
 
 CREATE TABLE node (
-  node text NOT NULL CHECK (length(node) BETWEEN 1 AND 200 AND node <> 'fallback'),
+  node text COLLATE "C" NOT NULL CHECK (length(node) BETWEEN 1 AND 200 AND node <> 'fallback'),
   wallet address NOT NULL REFERENCES operator,
   valid_from timestamptz NOT NULL,
   valid_to timestamptz CHECK (valid_to > valid_from),

@@ -42,7 +42,7 @@ COMMENT ON COLUMN epoch.gross IS 'Debits minus refunds of the epoch, in wei, sig
 
 CREATE TABLE debit_key (
   account address NOT NULL,
-  request_id text NOT NULL,
+  request_id text COLLATE "C" NOT NULL,
   part int NOT NULL,
   epoch bigint NOT NULL,
   cost uint256 NOT NULL,
@@ -55,10 +55,10 @@ SELECT _append_only('debit_key');
 CREATE TABLE debit (
   epoch bigint NOT NULL,
   account address NOT NULL,
-  request_id text NOT NULL,
+  request_id text COLLATE "C" NOT NULL,
   part int NOT NULL,
-  model text NOT NULL,
-  node text NOT NULL,
+  model text COLLATE "C" NOT NULL,
+  node text COLLATE "C" NOT NULL,
   operator bytea NOT NULL CHECK (octet_length(operator) IN (0, 20)),
   input_tokens bigint NOT NULL CHECK (input_tokens >= 0),
   output_tokens bigint NOT NULL CHECK (output_tokens >= 0),
@@ -83,7 +83,7 @@ CREATE TABLE refund (
   refund_id bigint GENERATED ALWAYS AS IDENTITY,
   epoch bigint NOT NULL,
   account address NOT NULL,
-  request_id text NOT NULL,
+  request_id text COLLATE "C" NOT NULL,
   operator bytea NOT NULL CHECK (octet_length(operator) IN (0, 20)),
   amount uint256 NOT NULL CHECK (amount > 0),
   reason text NOT NULL CHECK (length(reason) BETWEEN 1 AND 1000),
@@ -97,12 +97,12 @@ SELECT _append_only('refund');
 
 CREATE TABLE hold (
   account address NOT NULL,
-  request_id text NOT NULL,
+  request_id text COLLATE "C" NOT NULL,
   state text NOT NULL DEFAULT 'open' CHECK (state IN ('open', 'captured', 'released', 'expired')),
   amount uint256 NOT NULL,
   remaining uint256 NOT NULL CHECK (remaining <= amount),
-  model text NOT NULL,
-  node text,
+  model text COLLATE "C" NOT NULL,
+  node text COLLATE "C",
   prices jsonb NOT NULL,
   priced_at timestamptz NOT NULL,
   digest bytea NOT NULL CHECK (octet_length(digest) = 16),
@@ -112,16 +112,17 @@ CREATE TABLE hold (
   CHECK (state = 'open' OR remaining = 0)
 ) WITH (fillfactor = 80);
 CREATE INDEX hold_expiry ON hold (expires_at) WHERE state = 'open';
+CREATE INDEX hold_open ON hold (account, expires_at) WHERE state = 'open';
 COMMENT ON TABLE hold IS 'Credit set aside for a message whose cost is not known yet. remaining is what is still held.';
 COMMENT ON COLUMN hold.prices IS 'The prices pinned when it was authorised: unit to [price_id, wei].';
 
 CREATE TABLE uncollected (
   account address NOT NULL,
-  request_id text NOT NULL,
+  request_id text COLLATE "C" NOT NULL,
   part int NOT NULL,
   reason text NOT NULL CHECK (reason IN ('insufficient', 'exposure', 'frozen', 'stale', 'expired')),
-  model text NOT NULL,
-  node text NOT NULL,
+  model text COLLATE "C" NOT NULL,
+  node text COLLATE "C" NOT NULL,
   operator bytea NOT NULL CHECK (octet_length(operator) IN (0, 20)),
   input_tokens bigint NOT NULL,
   output_tokens bigint NOT NULL,
@@ -188,7 +189,7 @@ SELECT _append_only('epoch_operator');
 CREATE TABLE accrual (
   epoch bigint NOT NULL REFERENCES epoch,
   payee address NOT NULL,
-  role text NOT NULL CHECK (role IN ('operator', 'infrastructure', 'treasury')),
+  role text COLLATE "C" NOT NULL CHECK (role IN ('operator', 'infrastructure', 'treasury')),
   amount numeric(80, 0) NOT NULL CHECK (amount <> 0),
   PRIMARY KEY (epoch, payee, role)
 );
@@ -218,6 +219,8 @@ BEGIN
     name, name || '_epoch', p_epoch);
   EXECUTE format('ALTER TABLE credits.debit ATTACH PARTITION credits.%I FOR VALUES IN (%s)', name, p_epoch);
   EXECUTE format('ALTER TABLE credits.%I DROP CONSTRAINT %I', name, name || '_epoch');
+  -- Attaching copies the triggers of rows, and not this one.
+  EXECUTE format('CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON credits.%I EXECUTE FUNCTION credits.deny_mutation()', name);
 END
 $$;
 

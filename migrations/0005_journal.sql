@@ -7,7 +7,7 @@ SET LOCAL ROLE credits_owner;
 SET LOCAL search_path = credits, public, pg_temp;
 
 CREATE TABLE journal_account (
-  name text PRIMARY KEY,
+  name text COLLATE "C" PRIMARY KEY,
   meaning text NOT NULL
 );
 INSERT INTO journal_account VALUES
@@ -23,8 +23,8 @@ SELECT _append_only('journal_account');
 
 CREATE TABLE journal_entry (
   entry_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-  kind text NOT NULL CHECK (kind IN ('deposit', 'withdrawal_seen', 'withdrawal_final', 'withdrawal_orphaned', 'close', 'charged', 'paid')),
-  reference text NOT NULL,
+  kind text COLLATE "C" NOT NULL CHECK (kind IN ('deposit', 'withdrawal_seen', 'withdrawal_final', 'withdrawal_orphaned', 'close', 'charged', 'paid')),
+  reference text COLLATE "C" NOT NULL,
   created_at timestamptz NOT NULL DEFAULT now(),
   UNIQUE (kind, reference)
 );
@@ -32,7 +32,7 @@ SELECT _append_only('journal_entry');
 
 CREATE TABLE posting (
   entry_id bigint NOT NULL REFERENCES journal_entry DEFERRABLE INITIALLY IMMEDIATE,
-  account text NOT NULL REFERENCES journal_account,
+  account text COLLATE "C" NOT NULL REFERENCES journal_account,
   amount numeric(80, 0) NOT NULL,
   PRIMARY KEY (entry_id, account)
 );

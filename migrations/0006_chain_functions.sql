@@ -48,6 +48,18 @@ BEGIN
 END
 $$;
 
+-- Locks, in their order, the balances of these accounts and of every event that this transaction may still apply. A step records
+-- events and then applies others: taken one set after another, its locks would cross those of a batch of debits.
+CREATE FUNCTION _lock_balances(p_mark watermark, p_accounts bytea[]) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM 1 FROM balance WHERE account = ANY (p_accounts) OR account IN (SELECT e.account FROM chain_event e
+      WHERE e.chain_id = p_mark.chain_id AND e.vault = p_mark.vault AND e.block_number <= p_mark.proven_to
+        AND e.status IN ('pending', 'applied') AND e.kind <> 'paid')
+    ORDER BY account FOR NO KEY UPDATE;
+END
+$$;
+
 -- Tells listeners which accounts changed; one message an account, or one without an account when there are very many.
 CREATE FUNCTION _notify_balances(p_accounts bytea[]) RETURNS void
 LANGUAGE plpgsql AS $$
@@ -95,14 +107,33 @@ CREATE FUNCTION record_events(p_chain bigint, p_vault bytea, p_kinds text[], p_a
 RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = credits, pg_temp AS $$
 DECLARE
+  mark watermark := _lock_watermark(p_chain, p_vault);
   added_count bigint;
   changed bytea[];
   seen record;
 BEGIN
-  PERFORM _lock_watermark(p_chain, p_vault);
   IF EXISTS (SELECT FROM unnest(p_amounts || p_totals) AS amount WHERE NOT is_wei(amount)) THEN
     RAISE EXCEPTION 'an event''s amount is not a whole number of wei within uint256' USING ERRCODE = 'numeric_value_out_of_range';
   END IF;
+  FOR seen IN
+    SELECT c.event_id, c.block_number, c.log_index, e.ordinal,
+      (c.kind, c.account, c.amount, c.total, c.block_number, c.tx_hash)
+        IS DISTINCT FROM (e.kind, e.account, e.amount, e.total, e.block_number, e.tx_hash) AS is_other
+    FROM unnest(p_kinds, p_accounts, p_amounts, p_totals, p_numbers, p_hashes, p_transactions, p_log_indexes, p_ordinals)
+      AS e (kind, account, amount, total, block_number, block_hash, tx_hash, log_index, ordinal)
+    JOIN chain_event c ON (c.chain_id, c.vault, c.block_hash, c.log_index) = (p_chain, p_vault, e.block_hash, e.log_index)
+    -- From the last: each moves to a place that the one behind it has left.
+    ORDER BY e.log_index DESC
+  LOOP
+    IF seen.is_other THEN
+      -- Also when it is orphaned: a block that comes back must not bring back what an endpoint once said of it.
+      RAISE EXCEPTION 'log % of block % is stored with another content', seen.log_index, seen.block_number
+        USING ERRCODE = 'data_corrupted', HINT = 'An endpoint lied in a scan (--proof off, or no receipts). Sync into a new database with --proof all.';
+    END IF;
+    -- A log of the same transaction that a scan had left out shifts the places of those behind it.
+    UPDATE chain_event SET ordinal = seen.ordinal WHERE event_id = seen.event_id AND ordinal <> seen.ordinal;
+  END LOOP;
+  PERFORM _lock_balances(mark, p_accounts);
   WITH added AS (
     INSERT INTO chain_event (chain_id, vault, kind, account, amount, total, block_number, block_hash, tx_hash, log_index, ordinal)
       SELECT p_chain, p_vault, e.*
@@ -143,6 +174,16 @@ DECLARE
   added_count bigint;
 BEGIN
   PERFORM _lock_watermark(p_chain, p_vault);
+  IF EXISTS (SELECT FROM unnest(p_amounts) AS amount WHERE NOT is_wei(amount)) THEN
+    RAISE EXCEPTION 'a transfer''s amount is not a whole number of wei within uint256' USING ERRCODE = 'numeric_value_out_of_range';
+  ELSIF EXISTS (SELECT FROM unnest(p_senders, p_recipients, p_amounts, p_numbers, p_hashes, p_transactions, p_log_indexes)
+        AS t (sender, recipient, amount, block_number, block_hash, tx_hash, log_index)
+      JOIN token_transfer c ON (c.chain_id, c.vault, c.block_hash, c.log_index) = (p_chain, p_vault, t.block_hash, t.log_index)
+      WHERE (c.sender, c.recipient, c.amount, c.block_number, c.tx_hash)
+        IS DISTINCT FROM (t.sender, t.recipient, t.amount, t.block_number, t.tx_hash)) THEN
+    RAISE EXCEPTION 'a transfer is stored with another content'
+      USING ERRCODE = 'data_corrupted', HINT = 'An endpoint lied in a scan (--proof off, or no receipts). Sync into a new database with --proof all.';
+  END IF;
   INSERT INTO token_transfer (chain_id, vault, sender, recipient, amount, block_number, block_hash, tx_hash, log_index)
     SELECT p_chain, p_vault, t.*
     FROM unnest(p_senders, p_recipients, p_amounts, p_numbers, p_hashes, p_transactions, p_log_indexes) AS t
@@ -185,20 +226,38 @@ END
 $$;
 COMMENT ON FUNCTION cover(bigint, bytea, text, text, bigint, bigint) IS 'Marks blocks from..to of a subject (vault or token) as scanned or proven and moves the watermark. Refuses a gap.';
 
+-- No event of a block that is not in the stored chain is ever counted (I1), whoever follows the chain, and however.
+CREATE FUNCTION _require_canonical(p_chain bigint, p_vault bytea, p_to bigint) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+  stray record;
+BEGIN
+  SELECT e.block_number, e.block_hash INTO stray FROM chain_event e
+    WHERE e.chain_id = p_chain AND e.vault = p_vault AND e.block_number <= p_to AND e.status IN ('pending', 'applied') AND e.proven
+      AND NOT EXISTS (SELECT FROM block b WHERE b.chain_id = p_chain AND b.hash = e.block_hash AND b.orphaned_at IS NULL)
+    LIMIT 1;
+  IF FOUND THEN
+    RAISE EXCEPTION 'block % with the hash 0x% has events and is not in the stored chain', stray.block_number, encode(stray.block_hash, 'hex')
+      USING ERRCODE = 'data_corrupted', HINT = 'Nothing was changed. Sync into a new database and compare.';
+  END IF;
+END
+$$;
+
 -- Proven withdrawals up to a block leave the balance: spendable first, the rest becomes debt.
 CREATE FUNCTION withdraw(p_chain bigint, p_vault bytea, p_to bigint) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = credits, pg_temp AS $$
 DECLARE
+  mark watermark := _lock_watermark(p_chain, p_vault);
   mined record;
   changed bytea[];
 BEGIN
-  PERFORM _lock_watermark(p_chain, p_vault);
   SELECT array_agg(DISTINCT account ORDER BY account) INTO changed FROM chain_event
     WHERE chain_id = p_chain AND vault = p_vault AND block_number <= p_to AND status = 'pending' AND kind = 'withdraw' AND proven;
   IF changed IS NULL THEN
     RETURN;
   END IF;
-  PERFORM 1 FROM balance WHERE account = ANY (changed) ORDER BY account FOR NO KEY UPDATE;
+  PERFORM _require_canonical(p_chain, p_vault, p_to);
+  PERFORM _lock_balances(mark, '{}');
   FOR mined IN
     SELECT block_hash, sum(amount::numeric) AS amount FROM chain_event
     WHERE chain_id = p_chain AND vault = p_vault AND block_number <= p_to AND status = 'pending' AND kind = 'withdraw' AND proven
@@ -353,20 +412,19 @@ $$;
 CREATE FUNCTION finalize(p_chain bigint, p_vault bytea, p_finalized bigint) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = credits, pg_temp AS $$
 DECLARE
+  mark watermark;
   stands_at bigint;
   changed bytea[];
 BEGIN
-  PERFORM _lock_watermark(p_chain, p_vault);
+  mark := _lock_watermark(p_chain, p_vault);
   UPDATE watermark SET finalized_to = greatest(finalized_to, p_finalized), updated_at = now()
     WHERE chain_id = p_chain AND vault = p_vault RETURNING applied_to INTO stands_at;
   IF NOT EXISTS (SELECT FROM chain_event WHERE chain_id = p_chain AND vault = p_vault AND block_number <= stands_at
       AND status IN ('pending', 'applied')) THEN
     RETURN stands_at;
   END IF;
-  -- All balances at once, in their order: the steps below each lock their own, and a batch of debits must never hold one of
-  -- them while it waits for another.
-  PERFORM 1 FROM balance WHERE account IN (SELECT e.account FROM chain_event e WHERE e.chain_id = p_chain AND e.vault = p_vault
-      AND e.block_number <= stands_at AND e.status IN ('pending', 'applied') AND e.kind <> 'paid') ORDER BY account FOR NO KEY UPDATE;
+  PERFORM _require_canonical(p_chain, p_vault, stands_at);
+  PERFORM _lock_balances(mark, '{}');
   PERFORM withdraw(p_chain, p_vault, stands_at);
   PERFORM _finalize_withdrawals(p_chain, p_vault, stands_at);
   changed := deposit(p_chain, p_vault, stands_at) || charged(p_chain, p_vault, stands_at);
@@ -377,34 +435,38 @@ END
 $$;
 COMMENT ON FUNCTION finalize(bigint, bytea, bigint) IS 'Says how far consensus is final and applies every event up to min(proven, finalized).';
 
--- Takes blocks from p_from on out of the chain: their events are orphaned and their effects given back, debt first.
+-- Takes blocks from p_from on out of the chain: their events are orphaned and their effects given back, debt first. Of every vault
+-- of the chain: they share its blocks, and another's indexer would find the new chain stored and its old events still live.
 CREATE FUNCTION orphan(p_chain bigint, p_vault bytea, p_from bigint) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = credits, pg_temp AS $$
 DECLARE
-  mark watermark := _lock_watermark(p_chain, p_vault);
+  final_to bigint;
   mined record;
   changed bytea[];
   orphaned_count bigint;
 BEGIN
-  IF p_from <= mark.finalized_to THEN
-    RAISE EXCEPTION 'refusing to orphan block %: blocks up to % are final', p_from, mark.finalized_to
+  PERFORM 1 FROM watermark WHERE chain_id = p_chain ORDER BY vault FOR UPDATE;
+  PERFORM _lock_watermark(p_chain, p_vault);
+  SELECT max(finalized_to) INTO final_to FROM watermark WHERE chain_id = p_chain;
+  IF p_from <= final_to THEN
+    RAISE EXCEPTION 'refusing to orphan block %: blocks up to % are final', p_from, final_to
       USING ERRCODE = 'object_not_in_prerequisite_state',
         HINT = 'The endpoints contradict finality. Nothing was changed; a person must decide which chain is right.';
   END IF;
   SELECT array_agg(DISTINCT account ORDER BY account) INTO changed FROM chain_event
-    WHERE chain_id = p_chain AND vault = p_vault AND block_number >= p_from AND status <> 'orphaned' AND kind IN ('deposit', 'withdraw');
+    WHERE chain_id = p_chain AND block_number >= p_from AND status IN ('pending', 'applied') AND kind IN ('deposit', 'withdraw');
   PERFORM 1 FROM balance WHERE account = ANY (changed) ORDER BY account FOR NO KEY UPDATE;
   FOR mined IN
-    SELECT block_hash, sum(amount::numeric) AS amount FROM chain_event
-    WHERE chain_id = p_chain AND vault = p_vault AND block_number >= p_from AND status = 'applied'
-    GROUP BY block_number, block_hash ORDER BY block_number DESC
+    SELECT vault, block_hash, sum(amount::numeric) AS amount FROM chain_event
+    WHERE chain_id = p_chain AND block_number >= p_from AND status = 'applied'
+    GROUP BY vault, block_number, block_hash ORDER BY block_number DESC, vault
   LOOP
-    PERFORM _post('withdrawal_orphaned', _reference(p_vault, mined.block_hash) || '@' || pg_current_xact_id(),
+    PERFORM _post('withdrawal_orphaned', _reference(mined.vault, mined.block_hash) || '@' || pg_current_xact_id(),
       ARRAY['withdrawals_in_flight', 'users'], ARRAY[mined.amount, -mined.amount]);
   END LOOP;
   WITH before AS (
     SELECT event_id, status FROM chain_event
-      WHERE chain_id = p_chain AND vault = p_vault AND block_number >= p_from AND status IN ('pending', 'applied')
+      WHERE chain_id = p_chain AND block_number >= p_from AND status IN ('pending', 'applied')
   ), done AS (
     UPDATE chain_event e SET status = 'orphaned', status_at = now(), proven = false
       FROM before WHERE e.event_id = before.event_id
@@ -420,14 +482,14 @@ BEGIN
   )
   SELECT count(*) INTO orphaned_count FROM done;
   UPDATE token_transfer SET orphaned_at = now(), proven = false
-    WHERE chain_id = p_chain AND vault = p_vault AND block_number >= p_from AND orphaned_at IS NULL;
+    WHERE chain_id = p_chain AND block_number >= p_from AND orphaned_at IS NULL;
   UPDATE block SET orphaned_at = now() WHERE chain_id = p_chain AND number >= p_from AND orphaned_at IS NULL;
-  DELETE FROM coverage WHERE chain_id = p_chain AND vault = p_vault AND lower(blocks) >= p_from;
-  UPDATE coverage SET blocks = int8range(lower(blocks), p_from)
-    WHERE chain_id = p_chain AND vault = p_vault AND upper(blocks) > p_from;
-  UPDATE watermark SET scanned_to = least(scanned_to, p_from - 1), proven_to = least(proven_to, p_from - 1),
-    reorgs = reorgs + 1, updated_at = now()
-    WHERE chain_id = p_chain AND vault = p_vault;
+  DELETE FROM coverage WHERE chain_id = p_chain AND lower(blocks) >= p_from;
+  UPDATE coverage SET blocks = int8range(lower(blocks), p_from) WHERE chain_id = p_chain AND upper(blocks) > p_from;
+  UPDATE watermark w SET scanned_to = least(w.scanned_to, greatest(p_from, v.start_block) - 1),
+    proven_to = least(w.proven_to, greatest(p_from, v.start_block) - 1),
+    reorgs = w.reorgs + (w.vault = p_vault)::int, updated_at = now()
+    FROM vault v WHERE w.chain_id = p_chain AND (v.chain_id, v.vault) = (w.chain_id, w.vault);
   PERFORM _notify_balances(coalesce(changed, '{}'));
   RETURN orphaned_count;
 END

@@ -101,6 +101,51 @@ BEGIN
 END
 $$;
 
+-- Moves a net amount into an account: debt is repaid first. Also changes held and unsettled.
+CREATE FUNCTION _shift(p_account bytea, p_net numeric, p_held numeric, p_unsettled numeric) RETURNS numeric
+LANGUAGE sql AS $$
+  UPDATE balance b SET spendable = greatest(0, b.spendable - b.debt + p_net), debt = greatest(0, b.debt - b.spendable - p_net),
+    held = b.held + p_held, unsettled = b.unsettled + p_unsettled, version = b.version + 1
+    WHERE b.account = p_account RETURNING b.spendable
+$$;
+
+-- Gives back what a hold still holds. The caller has locked the account's row.
+CREATE FUNCTION _end_hold(p_account bytea, p_request text, p_state text) RETURNS numeric
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+  given_back numeric;
+BEGIN
+  SELECT h.remaining INTO given_back FROM hold h WHERE h.account = p_account AND h.request_id = p_request AND h.state = 'open' FOR UPDATE;
+  IF NOT FOUND THEN
+    RETURN NULL;
+  END IF;
+  UPDATE hold h SET state = p_state, remaining = 0 WHERE h.account = p_account AND h.request_id = p_request;
+  PERFORM _shift(p_account, given_back, -given_back, 0);
+  RETURN given_back;
+END
+$$;
+
+-- Ends an account's expired holds, and says whether there was one. Spending that would be refused asks: what a client authorised
+-- and forgot must not lie there until somebody calls sweep_holds().
+CREATE FUNCTION _end_expired_holds(p_account bytea) RETURNS boolean
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+  due text;
+  ended boolean := false;
+BEGIN
+  IF NOT EXISTS (SELECT FROM hold h WHERE h.account = p_account AND h.state = 'open' AND h.expires_at <= now()) THEN
+    RETURN false;
+  END IF;
+  PERFORM 1 FROM balance b WHERE b.account = p_account FOR NO KEY UPDATE;
+  FOR due IN SELECT h.request_id FROM hold h WHERE h.account = p_account AND h.state = 'open' AND h.expires_at <= now() LOOP
+    ended := _end_hold(p_account, due, 'expired') IS NOT NULL OR ended;
+  END LOOP;
+  RETURN ended;
+END
+$$;
+
 -- One debit. p_rollup false leaves the operators' totals to the caller, who adds them once for a whole batch.
 CREATE FUNCTION _debit(p_account bytea, p_request text, p_model text, p_input bigint, p_output bigint, p_node text,
   p_units jsonb, p_at timestamptz, p_proof bytea, p_rollup boolean,
@@ -114,6 +159,7 @@ DECLARE
   known record;
   rules record;
   used_prices int[];
+  taken boolean;
 BEGIN
   IF octet_length(p_account) IS DISTINCT FROM 20 OR length(p_request) NOT BETWEEN 1 AND 200 OR p_request IS NULL
     OR p_model IS NULL OR p_input IS NULL OR p_input < 0 OR p_output IS NULL OR p_output < 0
@@ -142,11 +188,15 @@ BEGIN
         status := 'unknown_account';
       END IF;
     ELSIF status IS NULL THEN
-      UPDATE balance b SET spendable = b.spendable - _debit.cost, unsettled = b.unsettled + _debit.cost, version = b.version + 1
-        WHERE b.account = p_account AND b.spendable >= _debit.cost AND NOT b.frozen
-          AND (b.exposure_limit IS NULL OR b.unsettled + b.held + _debit.cost <= b.exposure_limit)
-        RETURNING b.spendable INTO spendable;
-      IF FOUND THEN
+      LOOP
+        UPDATE balance b SET spendable = b.spendable - _debit.cost, unsettled = b.unsettled + _debit.cost, version = b.version + 1
+          WHERE b.account = p_account AND b.spendable >= _debit.cost AND NOT b.frozen
+            AND (b.exposure_limit IS NULL OR b.unsettled + b.held + _debit.cost <= b.exposure_limit)
+          RETURNING b.spendable INTO spendable;
+        taken := FOUND;
+        EXIT WHEN taken OR NOT _end_expired_holds(p_account);
+      END LOOP;
+      IF taken THEN
         INSERT INTO debit_key (account, request_id, part, epoch, cost, digest)
           VALUES (p_account, p_request, 0, rules.epoch, _debit.cost, body) ON CONFLICT DO NOTHING;
         IF FOUND THEN
@@ -262,14 +312,6 @@ $$;
 COMMENT ON FUNCTION debit_batch(text[], bytea[], text[], bigint[], bigint[], text[], jsonb[], timestamptz[], bytea[]) IS
   'Many debits in one transaction: a row of (status, cost, spendable) each, in the order given. The good ones are kept whatever the others say.';
 
--- Moves a net amount into an account: debt is repaid first. Also changes held and unsettled.
-CREATE FUNCTION _shift(p_account bytea, p_net numeric, p_held numeric, p_unsettled numeric) RETURNS numeric
-LANGUAGE sql AS $$
-  UPDATE balance b SET spendable = greatest(0, b.spendable - b.debt + p_net), debt = greatest(0, b.debt - b.spendable - p_net),
-    held = b.held + p_held, unsettled = b.unsettled + p_unsettled, version = b.version + 1
-    WHERE b.account = p_account RETURNING b.spendable
-$$;
-
 CREATE FUNCTION authorise(request_id text, account bytea, model text, input_tokens bigint, max_output_tokens bigint,
   node text DEFAULT NULL, units jsonb DEFAULT NULL, ttl interval DEFAULT NULL, at timestamptz DEFAULT NULL,
   OUT status text, OUT amount numeric, OUT expires_at timestamptz, OUT spendable numeric)
@@ -283,12 +325,20 @@ DECLARE
   known hold;
   pinned jsonb;
   priced record;
+  ends_at timestamptz;
+  taken boolean;
 BEGIN
   PERFORM _require_read_committed();
   SELECT * INTO STRICT rules FROM setting;
   IF octet_length($2) IS DISTINCT FROM 20 OR $1 IS NULL OR length($1) NOT BETWEEN 1 AND 200 OR $3 IS NULL
     OR $4 IS NULL OR $4 < 0 OR $5 IS NULL OR $5 < 0 OR clean_units IS NULL OR NOT isfinite(used_at)
-    OR used_at > now() + rules.max_skew OR coalesce($8, rules.hold_ttl) <= interval '0' OR coalesce($8, rules.hold_ttl) > interval '7 days' THEN
+    OR used_at > now() + rules.max_skew OR coalesce($8, rules.hold_ttl) > interval '7 days' THEN
+    status := 'invalid';
+    RETURN;
+  END IF;
+  -- Compared as a time: '1200 mons -35999 days' is a day to the interval comparison and a year and a half to the clock.
+  ends_at := now() + coalesce($8, rules.hold_ttl);
+  IF ends_at <= now() OR ends_at > now() + interval '7 days' THEN
     status := 'invalid';
     RETURN;
   END IF;
@@ -333,15 +383,19 @@ BEGIN
   -- Every price of the model is pinned: the capture may use units that the estimate did not name.
   SELECT coalesce(jsonb_object_agg(p.unit, jsonb_build_array(p.price_id, p.wei::text)), '{}') INTO pinned FROM price p
     WHERE p.model = $3 AND p.valid_from <= used_at AND (p.valid_to IS NULL OR p.valid_to > used_at);
-  UPDATE balance b SET spendable = b.spendable - authorise.amount, held = b.held + authorise.amount, version = b.version + 1
-    WHERE b.account = $2 AND b.spendable >= authorise.amount AND NOT b.frozen
-      AND (b.exposure_limit IS NULL OR b.unsettled + b.held + authorise.amount <= b.exposure_limit)
-    RETURNING b.spendable INTO spendable;
-  IF NOT FOUND THEN
+  LOOP
+    UPDATE balance b SET spendable = b.spendable - authorise.amount, held = b.held + authorise.amount, version = b.version + 1
+      WHERE b.account = $2 AND b.spendable >= authorise.amount AND NOT b.frozen
+        AND (b.exposure_limit IS NULL OR b.unsettled + b.held + authorise.amount <= b.exposure_limit)
+      RETURNING b.spendable INTO spendable;
+    taken := FOUND;
+    EXIT WHEN taken OR NOT _end_expired_holds($2);
+  END LOOP;
+  IF NOT taken THEN
     SELECT r.status, r.spendable INTO status, spendable FROM _refusal($2, amount) r;
     RETURN;
   END IF;
-  expires_at := now() + coalesce($8, rules.hold_ttl);
+  expires_at := ends_at;
   INSERT INTO hold (account, request_id, amount, remaining, model, node, prices, priced_at, digest, expires_at)
     VALUES ($2, $1, authorise.amount, authorise.amount, $3, $6, pinned, used_at, body, authorise.expires_at);
   status := 'ok';
@@ -349,23 +403,6 @@ END
 $$;
 COMMENT ON FUNCTION authorise(text, bytea, text, bigint, bigint, text, jsonb, interval, timestamptz) IS
   'Holds the most a message can cost and pins its prices. Statuses: ok, replay, conflict, insufficient, exposure, stale, frozen, no_rate, unknown_account, unknown_node, released, expired, invalid.';
-
--- Gives back what a hold still holds. The caller has locked the account's row.
-CREATE FUNCTION _end_hold(p_account bytea, p_request text, p_state text) RETURNS numeric
-LANGUAGE plpgsql AS $$
-#variable_conflict use_column
-DECLARE
-  given_back numeric;
-BEGIN
-  SELECT h.remaining INTO given_back FROM hold h WHERE h.account = p_account AND h.request_id = p_request AND h.state = 'open' FOR UPDATE;
-  IF NOT FOUND THEN
-    RETURN NULL;
-  END IF;
-  UPDATE hold h SET state = p_state, remaining = 0 WHERE h.account = p_account AND h.request_id = p_request;
-  PERFORM _shift(p_account, given_back, -given_back, 0);
-  RETURN given_back;
-END
-$$;
 
 CREATE FUNCTION capture(request_id text, account bytea, input_tokens bigint, output_tokens bigint, node text DEFAULT NULL,
   units jsonb DEFAULT NULL, proof bytea DEFAULT NULL, part int DEFAULT 0, final boolean DEFAULT true,
@@ -414,6 +451,11 @@ BEGIN
     RETURN;
   ELSIF h.state IN ('captured', 'released') THEN
     status := CASE h.state WHEN 'released' THEN 'released' ELSE 'conflict' END;
+    RETURN;
+  END IF;
+  -- A request is served whole by one node: a refund, which knows no parts, goes back to the operator who was paid.
+  IF served_by <> h.node THEN
+    status := 'conflict';
     RETURN;
   END IF;
   owed_to := _operator_of(served_by, h.priced_at);
@@ -467,6 +509,9 @@ BEGIN
   IF from_hold > 0 THEN
     UPDATE balance b SET held = b.held - from_hold, unsettled = b.unsettled + from_hold, version = b.version + 1 WHERE b.account = $2;
     UPDATE hold x SET remaining = x.remaining - from_hold WHERE x.account = $2 AND x.request_id = $1;
+  END IF;
+  IF h.node IS NULL THEN
+    UPDATE hold x SET node = served_by WHERE x.account = $2 AND x.request_id = $1;
   END IF;
   INSERT INTO debit_key (account, request_id, part, epoch, cost, digest) VALUES ($2, $1, $8, rules.epoch, capture.cost, body);
   INSERT INTO debit (epoch, account, request_id, part, model, node, operator, input_tokens, output_tokens, units, prices, cost, forgone, at, late, proof)

@@ -69,7 +69,7 @@ CREATE TABLE transaction (
   nonce bigint NOT NULL CHECK (nonce >= 0),
   epoch bigint NOT NULL REFERENCES epoch,
   manifest hash32 NOT NULL REFERENCES manifest,
-  kind text NOT NULL CHECK (kind IN ('charge', 'pay', 'transfer')),
+  kind text COLLATE "C" NOT NULL CHECK (kind IN ('charge', 'pay', 'transfer')),
   chunk int NOT NULL CHECK (chunk >= 0),
   recipient address NOT NULL,
   value uint256 NOT NULL,
@@ -80,7 +80,7 @@ CREATE TABLE transaction (
   outcome_block bigint,
   outcome_block_hash hash32,
   gas_used bigint,
-  gas_price numeric(78, 0),
+  gas_price uint256,
   created_at timestamptz NOT NULL DEFAULT now(),
   state_at timestamptz NOT NULL DEFAULT now(),
   UNIQUE (chain_id, sender, nonce),
@@ -94,10 +94,10 @@ SELECT _append_only('transaction', 'state', 'state_at', 'outcome_hash', 'outcome
 CREATE TABLE attempt (
   hash hash32 PRIMARY KEY,
   transaction_id bigint NOT NULL REFERENCES transaction,
-  kind text NOT NULL CHECK (kind IN ('charge', 'pay', 'transfer', 'void')),
+  kind text COLLATE "C" NOT NULL CHECK (kind IN ('charge', 'pay', 'transfer', 'void')),
   raw bytea NOT NULL,
-  max_fee numeric(78, 0) NOT NULL CHECK (max_fee >= 0),
-  priority_fee numeric(78, 0) NOT NULL CHECK (priority_fee >= 0 AND priority_fee <= max_fee),
+  max_fee uint256 NOT NULL,
+  priority_fee uint256 NOT NULL CHECK (priority_fee <= max_fee),
   created_at timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX attempt_transaction ON attempt (transaction_id, max_fee);
@@ -132,7 +132,7 @@ COMMENT ON VIEW held_payee IS 'Payees that are not paid for now, and why. What t
 
 CREATE TABLE seal (
   seal_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-  subject text NOT NULL,
+  subject text COLLATE "C" NOT NULL,
   first_row bigint NOT NULL,
   last_row bigint NOT NULL CHECK (last_row >= first_row),
   root hash32 NOT NULL,
@@ -162,13 +162,19 @@ DECLARE
   cut_at timestamptz;
   opened timestamptz;
   split_then int;
+  still_open bigint;
 BEGIN
   PERFORM _require_read_committed();
-  SELECT e.epoch, e.opened_at INTO STRICT epoch, opened FROM epoch e WHERE e.state = 'open';
+  SELECT e.epoch INTO STRICT epoch FROM epoch e WHERE e.state = 'open';
   PERFORM _make_debit_partition(epoch_close.epoch + 2);
   -- Debits must not queue behind this lock, so it gives up after lock_timeout and the caller tries again.
   LOCK TABLE fence IN EXCLUSIVE MODE;
-  SELECT e.epoch, e.opened_at INTO STRICT epoch, opened FROM epoch e WHERE e.state = 'open';
+  SELECT e.epoch, e.opened_at INTO STRICT still_open, opened FROM epoch e WHERE e.state = 'open';
+  IF still_open <> epoch_close.epoch THEN
+    -- Closing the next one too would open an epoch whose partition nobody has made, and no debit would find its place.
+    RAISE EXCEPTION 'epoch % was closed by another meanwhile', epoch_close.epoch
+      USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'settler epoch list shows what is open now.';
+  END IF;
   SELECT s.split_id INTO split_then FROM split s WHERE s.valid_from <= opened AND (s.valid_to IS NULL OR s.valid_to > opened);
   IF NOT FOUND THEN
     RAISE EXCEPTION 'no split was in force when epoch % opened', epoch_close.epoch
@@ -505,6 +511,9 @@ DECLARE
 BEGIN
   IF EXISTS (SELECT FROM transaction t WHERE t.manifest = p_manifest AND t.kind = 'charge' AND t.state NOT IN ('final', 'reverted')) THEN
     RAISE EXCEPTION 'not every charge of epoch % is final', m.epoch USING ERRCODE = 'object_not_in_prerequisite_state';
+  ELSIF EXISTS (SELECT FROM unnest(p_amounts || p_totals || p_pool) AS a WHERE is_wei(a) IS NOT TRUE) THEN
+    -- Their columns would round 0.5 to 1, and the sum of what is stored could exceed the pool.
+    RAISE EXCEPTION 'a payout is not a whole number of wei within uint256' USING ERRCODE = 'numeric_value_out_of_range';
   ELSIF (SELECT coalesce(sum(a), 0) FROM unnest(p_amounts) AS a) > p_pool THEN
     RAISE EXCEPTION 'payouts exceed the pool of % wei', p_pool USING ERRCODE = 'check_violation';
   END IF;

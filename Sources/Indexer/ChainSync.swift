@@ -92,7 +92,8 @@ struct ChainSync {
     case .same?: break
     }
 
-    let finalized = tip.finalized.map { $0.number <= head.number ? $0 : head }
+    // One above the head was asked for later, and the chain may have forked in between: the head need not be below it.
+    let finalized = tip.finalized.flatMap { $0.number <= head.number ? $0 : nil }
     let known = try await connection.transaction { db in
       try finalized.flatMap { try sql.storedHash(at: $0.number, db) }
     }
@@ -154,13 +155,17 @@ struct ChainSync {
 
   // MARK: Fetching
 
+  /// What was read of blocks that are not final is not kept for another step, however this one ends: a fork may come between
+  /// that no walk sees, because nothing of the range is stored.
+  private mutating func forget(_ range: ClosedRange<UInt64>, above finalized: BlockReference?) {
+    if range.upperBound > finalized?.number ?? 0 { scanner.forget() }
+  }
+
   private mutating func proven(_ range: ClosedRange<UInt64>, finalized: BlockReference?)
     async throws -> ChainSegment
   {
-    let sql = sql
-    let parent = try await connection.transaction { db in
-      range.lowerBound == 0 ? nil : try sql.storedHash(at: range.lowerBound - 1, db)
-    }
+    defer { forget(range, above: finalized) }
+    let parent = try await parent(of: range)
     let (headers, rows) = try await prover.prove(range, parent: parent)
     if let finalized, range.contains(finalized.number),
       headers[Int(finalized.number - range.lowerBound)].reference != finalized
@@ -205,21 +210,33 @@ struct ChainSync {
     return try await omissions(range, rows: rows, headers: headers, finalized: finalized)
   }
 
+  /// The stored hash of the block before a range.
+  private func parent(of range: ClosedRange<UInt64>) async throws -> Hash32? {
+    let sql = sql
+    return try await connection.transaction { db in
+      range.lowerBound == 0 ? nil : try sql.storedHash(at: range.lowerBound - 1, db)
+    }
+  }
+
   private mutating func scanned(_ range: ClosedRange<UInt64>, finalized: BlockReference?)
     async throws -> ChainSegment
   {
+    defer { forget(range, above: finalized) }
     let isFinal = finalized.map { range.upperBound <= $0.number } ?? false
     let most =
       isFinal || range.upperBound - range.lowerBound < Self.mostUnfinalScanned
       ? range.upperBound : range.lowerBound + (Self.mostUnfinalScanned - 1)
-    if !isFinal { scanner.forget() }
     let page = try await scanner.page(from: range.lowerBound, to: most)
     let end = page.range.upperBound
+    let parent = try await parent(of: range)
     let headers = try await source.headers(isFinal ? end...end : page.range)
     guard let anchor = try await source.agreedHash(at: end) else {
       throw Prover.Obstacle.noQuorum(at: end)
     }
-    try Prover.check(headers, cover: isFinal ? end...end : page.range, parent: nil, anchor: anchor)
+    // Linked to what is stored: later walks end at the highest block, and would not see a fork below it.
+    try Prover.check(
+      headers, cover: isFinal ? end...end : page.range, parent: isFinal ? nil : parent,
+      anchor: anchor)
     let hashes = Dictionary(headers.map { ($0.reference.number, $0.reference.hash) }) { first, _ in
       first
     }
@@ -237,6 +254,13 @@ struct ChainSync {
   private func store(_ segment: ChainSegment, marks: Marks, consensus: Consensus) async throws {
     let sql = sql
     try await connection.transaction { db in
+      // The chain may have forked since the walk: what is stored of this range is then of another fork, and no lie.
+      let hashes = Dictionary(segment.headers.map { ($0.header.number, $0.hash) }) { $1 }
+      for stored in try sql.storedBlocks(firstRevocable: marks.firstRevocable, db) {
+        if let hash = hashes[stored.number], hash != stored.hash {
+          throw Prover.Obstacle.forked(at: stored.number)
+        }
+      }
       var omissions = segment.omissions
       let wasScanned = segment.range.lowerBound < marks.unscanned
       if wasScanned {

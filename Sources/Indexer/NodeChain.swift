@@ -100,9 +100,7 @@ final class NodeChain: ChainSource {
         votes[hash, default: 0] += 1
       }
     }
-    return votes.first { $0.value >= pool.quorum }.map {
-      BlockReference(number: number, hash: $0.key)
-    }
+    return winner(votes).map { BlockReference(number: number, hash: $0) }
   }
 
   func agreedHash(at number: UInt64) async throws -> Hash32? {
@@ -110,7 +108,11 @@ final class NodeChain: ChainSource {
     for hash in try await everyAnswer({ try await self.hash(at: number, by: $0) }) {
       if let hash { votes[hash, default: 0] += 1 }
     }
-    // Above half, or the only endpoint there is: two hashes cannot both reach a quorum of all that answered.
+    return winner(votes)
+  }
+
+  /// The hash that enough endpoints name; nil when none is, and when two are: a quorum need not be a majority.
+  private func winner(_ votes: [Hash32: Int]) -> Hash32? {
     let winners = votes.filter { $0.value >= pool.quorum }
     return winners.count == 1 ? winners.first?.key : nil
   }

@@ -12,7 +12,7 @@ import Testing
   private let operator1 = SimulatedChain.user(9)
 
   /// A registered vault whose history starts at block 1, and what follows it.
-  private struct House {
+  struct House {
     let ledger: TestLedger
     let chain: SimulatedChain
     let session: PostgresConnection

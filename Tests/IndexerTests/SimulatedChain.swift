@@ -24,8 +24,10 @@ final class SimulatedChain: ChainSource {
       logs = []
     }
 
-    func event(_ signature: String, _ account: Address, _ words: UInt64...) -> Transaction {
-      adding(vault, signature, [account], words)
+    func event(
+      _ signature: String, _ account: Address, _ words: UInt64..., at contract: Address = vault
+    ) -> Transaction {
+      adding(contract, signature, [account], words)
     }
 
     func transfer(_ from: Address, _ to: Address, _ amount: UInt64) -> Transaction {
@@ -58,9 +60,11 @@ final class SimulatedChain: ChainSource {
     }
   }
 
-  private struct Block {
+  struct Block {
     let header: CheckedHeader
     let logs: [ChainLog]
+    let transactions: [Transaction]
+    let salt: String
   }
 
   /// How the endpoints behave.
@@ -73,6 +77,10 @@ final class SimulatedChain: ChainSource {
     var isUnreachable = false
     /// Answers this many more requests, then throws `Killed`.
     var livesFor: Int = .max
+    /// A block that is called final, whatever the chain holds.
+    var callsFinal: BlockReference?
+    /// What happens to the chain before a request is answered.
+    var before: (@Sendable (SimulatedChain, String) -> Void)?
   }
 
   struct Killed: Error {}
@@ -106,7 +114,14 @@ final class SimulatedChain: ChainSource {
 
   /// Mines one block with these transactions; `salt` tells forks apart.
   func mine(_ transactions: Transaction..., salt: String = "") {
+    mineOnce(transactions, salt: salt)
+  }
+
+  /// The same, without those that the chain holds already: a transaction is mined once.
+  func mineOnce(_ wanted: [Transaction], salt: String) {
     state.withLock { state in
+      var known = Set(state.blocks.flatMap { $0.transactions.map(\.hash) })
+      let transactions = wanted.filter { known.insert($0.hash).inserted }
       let number = UInt64(state.blocks.count)
       var bloom = Bloom()
       for log in transactions.flatMap(\.logs) { bloom.insert(log) }
@@ -129,14 +144,21 @@ final class SimulatedChain: ChainSource {
           logs.append(ChainLog(log: log, place: place))
         }
       }
-      state.blocks.append(Block(header: header, logs: logs))
+      state.blocks.append(
+        Block(header: header, logs: logs, transactions: transactions, salt: salt))
     }
   }
 
   func mine(blocks: Int, salt: String = "") { for _ in 0..<blocks { mine(salt: salt) } }
 
   /// Takes blocks off the top.
-  func drop(_ count: Int) { state.withLock { $0.blocks.removeLast(count) } }
+  @discardableResult
+  func drop(_ count: Int) -> [Block] {
+    state.withLock { state in
+      defer { state.blocks.removeLast(count) }
+      return Array(state.blocks.suffix(count))
+    }
+  }
 
   func log(block: UInt64, index: Int) -> ChainLog {
     state.withLock { $0.blocks[Int(block)].logs[index] }
@@ -147,7 +169,8 @@ final class SimulatedChain: ChainSource {
   private func ask<Answer>(_ method: String, _ body: (inout State) throws -> Answer) throws
     -> Answer
   {
-    try state.withLock { state in
+    manners.before?(self, method)
+    return try state.withLock { state in
       state.requests[method, default: 0] += 1
       if state.manners.livesFor <= 0 { throw Killed() }
       if state.manners.livesFor < .max { state.manners.livesFor -= 1 }
@@ -167,7 +190,8 @@ final class SimulatedChain: ChainSource {
         state.finalized < state.blocks.count
         ? state.blocks[Int(state.finalized)].header.reference : nil
       return ChainTip(
-        head: head.reference, headTimestamp: head.header.timestamp, finalized: finalized)
+        head: head.reference, headTimestamp: head.header.timestamp,
+        finalized: state.manners.callsFinal ?? finalized)
     }
   }
 

@@ -93,6 +93,31 @@ import Testing
     try await book.checkIdentities()
   }
 
+  /// A step records a deposit of one account and then counts a withdrawal of another, in one transaction.
+  @Test func `a step of the indexer and a batch of debits never wait for each other`() async throws
+  {
+    let book = try await Book.open()
+    let (low, high) = (Account(1), Account(2))
+    try await book.deposit(low, 100)
+    try await book.deposit(high, 100)
+    let block = try await book.mine([.withdraw(low, 5)])
+    try await book.run(
+      "SELECT credits.cover(\(book.chain), \(vault), 'vault', 'proven', \(block), \(block))")
+    let meter = try await book.client(role: "credits_meter")
+    try await meter.run("BEGIN; SELECT credits.debit('r1', \(low), 'm', 1, 0, 'n1')")
+    let indexer = try await book.client()
+    let record = book.recordCall(block + 1, [.deposit(high, 5)], transaction: "t")
+    async let step: Void = indexer.run(
+      "BEGIN; \(record); SELECT credits.withdraw(\(book.chain), \(vault), \(block)); COMMIT")
+    try await book.untilSomebodyWaits()
+    #expect(
+      try await meter.line("SELECT status FROM credits.debit('r2', \(high), 'm', 1, 0, 'n1')")
+        == "ok")
+    try await meter.run("COMMIT")
+    try await step
+    #expect(try await book.balance(low) == "spendable 94 held 0 unsettled 1 debt 0 pending 0")
+  }
+
   /// Both post the difference of what was owed before and after: the other's commit in between must not enter it.
   @Test(arguments: [true, false])
   func `paying and accruing wait for each other`(tallyFirst: Bool) async throws {
@@ -123,14 +148,14 @@ import Testing
 }
 
 extension Book {
-  /// Returns when a connection to this book waits for a lock.
-  func untilSomebodyWaits() async throws {
+  /// Returns when so many connections to this book wait for a lock.
+  func untilSomebodyWaits(_ wanted: Int = 1) async throws {
     let watcher = try await client()
     for _ in 0..<500 {
       let waiting = try await watcher.line(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
       )
-      if waiting != "0" { return }
+      if Int(waiting) ?? 0 >= wanted { return }
       try await Task.sleep(for: .milliseconds(10))
     }
     Issue.record("nobody waited for a lock")

@@ -123,4 +123,30 @@ import Testing
       ])
     try await book.checkIdentities()
   }
+
+  /// The second would open an epoch whose partition nobody has made: every debit would fail.
+  @Test func `two that close at once close one epoch`() async throws {
+    let book = try await Book.open()
+    try await book.deposit(alice, 1000)
+    try await book.run(
+      "SELECT credits._make_debit_partition(3); ALTER FUNCTION credits.epoch_close() SET lock_timeout = '30s'"
+    )
+    let meter = try await book.client(role: "credits_meter")
+    try await meter.run("BEGIN")
+    #expect(
+      try await meter.line("SELECT status FROM credits.debit('r1', \(alice), 'm', 1, 0, 'n1')")
+        == "ok")
+    let first = try await book.client(role: "credits_settler")
+    let second = try await book.client(role: "credits_settler")
+    async let one = first.refusal("SELECT credits.epoch_close()")
+    async let other = second.refusal("SELECT credits.epoch_close()")
+    try await book.untilSomebodyWaits(2)
+    try await meter.run("COMMIT")
+    #expect(await [one, other].compactMap { $0 } == ["55000"])
+    try await book.run("SELECT credits.epoch_tally(1)")
+    for epoch in 2...4 {
+      #expect(try await book.debit("r\(epoch)", alice, input: 1).hasPrefix("ok"))
+      try await book.closeEpoch()
+    }
+  }
 }

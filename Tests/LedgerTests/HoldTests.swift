@@ -139,4 +139,74 @@ import Testing
     #expect(try await book.balance(alice) == "spendable 30 held 0 unsettled 0 debt 0 pending 0")
     try await book.checkIdentities()
   }
+
+  /// Intervals compare by months of 30 days, and the clock counts real ones: both must lie within the week.
+  @Test(arguments: [
+    "0", "-1 second", "8 days", "1200 mons -35999 days", "120000 mons -3599999 days",
+    "178000000 years",
+  ])
+  func `no time to live reaches beyond seven days`(ttl: String) async throws {
+    let book = try await Book.open()
+    try await book.deposit(alice, 100)
+    #expect(
+      try await book.line(
+        "SELECT status FROM credits.authorise('h1', \(alice), 'm', 10, 0, 'n1', ttl => '\(ttl)')")
+        == "invalid")
+  }
+
+  @Test func `every part of a request was served by one node, whom its refund reaches`()
+    async throws
+  {
+    let book = try await Book.open()
+    try await book.deposit(alice, 100)
+    _ = try await book.line("SELECT status FROM credits.authorise('h1', \(alice), 'm', 90, 0)")
+    func part(_ part: Int, _ tokens: Int, _ node: String?, final: Bool) async throws -> String {
+      try await book.line(
+        """
+        SELECT status, cost FROM credits.capture('h1', \(alice), \(tokens), 0, part => \(part), final => \(final),
+          node => \(node.map { "'\($0)'" } ?? "NULL"))
+        """)
+    }
+    #expect(try await part(0, 10, "n1", final: false) == "ok 10")
+    #expect(try await part(1, 80, "n2", final: true) == "conflict -")
+    #expect(try await part(1, 80, nil, final: true) == "ok 80")
+    #expect(try await part(0, 10, "n1", final: false) == "replay 10")
+    _ = try await book.refund("h1", alice, nil, "all of it")
+    #expect(
+      try await book.lines(
+        "SELECT operator, sum(cost) FROM credits.operator_usage GROUP BY operator")
+        == ["\(operator1.hex) 0"])
+    try await book.checkIdentities()
+  }
+
+  @Test func `a hold that names its node is captured for no other`() async throws {
+    let book = try await Book.open()
+    try await book.deposit(alice, 100)
+    _ = try await book.authorise("h1", alice, input: 10)
+    #expect(
+      try await book.line(
+        "SELECT status, cost FROM credits.capture('h1', \(alice), 10, 0, node => 'n2')")
+        == "conflict -")
+    #expect(try await book.capture("h1", alice, input: 10) == "ok 10 90")
+  }
+
+  @Test(arguments: ["debit", "authorise"])
+  func `spending is not refused for a hold that has ended`(call: String) async throws {
+    let book = try await Book.open()
+    try await book.deposit(alice, 100)
+    _ = try await book.line(
+      "SELECT status FROM credits.authorise('h1', \(alice), 'm', 90, 0, 'n1', ttl => interval '1 millisecond')"
+    )
+    try await book.run("SELECT pg_sleep(0.01)")
+    #expect(
+      try await book.line("SELECT status FROM credits.\(call)('r2', \(alice), 'm', 80, 0, 'n1')")
+        == "ok")
+    #expect(
+      try await book.line("SELECT state, remaining FROM credits.hold WHERE request_id = 'h1'")
+        == "expired 0")
+    #expect(
+      try await book.line("SELECT status FROM credits.\(call)('r3', \(alice), 'm', 80, 0, 'n1')")
+        == "insufficient")
+    try await book.checkIdentities()
+  }
 }

@@ -58,6 +58,30 @@ import Testing
     }
   }
 
+  @Test(arguments: ["0.5", "'NaN'", "'Infinity'", "-1"])
+  func `no fraction of a wei, and no NaN, is paid or bid`(amount: String) async throws {
+    try await House.approved { house in
+      for values in ["\(amount), 1, 2", "1, \(amount), 2", "1, 1, \(amount)"] {
+        let parts = values.split(separator: ", ")
+        #expect(
+          await refusal(
+            house,
+            """
+            SELECT credits.waterfall_store((SELECT manifest FROM credits.manifest), 1, sha256('b'), \(parts[2])::numeric,
+              ARRAY[decode(repeat('e1', 20), 'hex')], ARRAY[\(parts[0])::numeric], ARRAY[\(parts[1])::numeric], ARRAY[0])
+            """) == "22003", "\(values)")
+      }
+    }
+    try await mined { house, row, _ in
+      guard amount != "0.5" else { return }
+      let refused = await refusal(
+        house,
+        "SELECT credits.attempt_store(\(row.id), 'charge', sha256('x'), 'x', \(amount), \(amount))"
+      )
+      #expect(refused != nil, "a fee of \(amount)")
+    }
+  }
+
   @Test func `a transaction that left events did not revert`() async throws {
     try await mined { (house, row, place) async throws in
       #expect(
