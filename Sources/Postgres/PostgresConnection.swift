@@ -91,7 +91,12 @@ public actor PostgresConnection {
     ]
     var keywords = unsafe parameters.map { unsafe strdup($0.0) } + [nil]
     var values = unsafe parameters.map { unsafe strdup($0.1) } + [nil]
-    defer { unsafe (keywords + values).forEach { unsafe free($0) } }
+    defer {
+      for index in unsafe keywords.indices {
+        unsafe free(keywords[index])
+        unsafe free(values[index])
+      }
+    }
     let pointer = unsafe keywords.withUnsafeMutableBufferPointer { keys in
       unsafe values.withUnsafeMutableBufferPointer { values in
         unsafe keys.withMemoryRebound(to: UnsafePointer<CChar>?.self) { keys in
