@@ -2,6 +2,8 @@
 import PackageDescription
 
 let strict: [SwiftSetting] = [.swiftLanguageMode(.v6), .treatAllWarnings(as: .error)]
+// What ships also marks each use of memory that the compiler does not check.
+let shipped = strict + [.strictMemorySafety()]
 
 // The rooms and what each may import. Programs never import each other: they meet in the database.
 let rooms: [Target] = [
@@ -61,11 +63,11 @@ let package = Package(
 )
 
 func room(_ name: String, imports: [Target.Dependency] = []) -> Target {
-  .target(name: name, dependencies: imports, swiftSettings: strict)
+  .target(name: name, dependencies: imports, swiftSettings: shipped)
 }
 
 func program(_ name: String, also: [Target.Dependency] = []) -> Target {
-  .executableTarget(name: name, dependencies: foundation + also, swiftSettings: strict)
+  .executableTarget(name: name, dependencies: foundation + also, swiftSettings: shipped)
 }
 
 func test(_ name: String, of program: [Target.Dependency] = []) -> Target {

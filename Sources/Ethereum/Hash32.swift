@@ -27,10 +27,10 @@ public struct Hash32: Hashable, Sendable {
   }
 
   public init(_ digest: Keccak256.Digest) {
-    self.words = digest.withUnsafeBytes { buffer in
+    self.words = unsafe digest.withUnsafeBytes { buffer in
       var words = FourWords(repeating: 0)
       for index in 0..<4 {
-        words[index] = UInt64(
+        words[index] = unsafe UInt64(
           bigEndian: buffer.loadUnaligned(fromByteOffset: 8 * index, as: UInt64.self))
       }
       return words

@@ -41,12 +41,13 @@ public struct Signature: Hashable, Sendable {
   public func recover(_ digest: Hash32) throws(SigningError) -> Address {
     var signature = secp256k1_ecdsa_recoverable_signature()
     guard
-      secp256k1_ecdsa_recoverable_signature_parse_compact(
+      unsafe secp256k1_ecdsa_recoverable_signature_parse_compact(
         Secp256k1.shared.context, &signature, r.bytes + s.bytes, Int32(yParity)) == 1
     else { throw .invalidSignature("r or s is not below the curve's order") }
     var publicKey = secp256k1_pubkey()
     guard
-      secp256k1_ecdsa_recover(Secp256k1.shared.context, &publicKey, &signature, digest.bytes) == 1
+      unsafe secp256k1_ecdsa_recover(Secp256k1.shared.context, &publicKey, &signature, digest.bytes)
+        == 1
     else { throw .invalidSignature("no key made it") }
     return try Address(publicKey)
   }

@@ -10,11 +10,11 @@ public struct Keccak256: Sendable {
     let first, second, third, fourth: UInt64
 
     /// The 32 bytes, in an array of their own.
-    public var bytes: [UInt8] { withUnsafeBytes { Array($0) } }
+    public var bytes: [UInt8] { unsafe withUnsafeBytes { unsafe Array($0) } }
 
     /// Gives the 32 bytes to `body`, in place.
     public func withUnsafeBytes<R>(_ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R {
-      try Swift.withUnsafeBytes(of: self, body)
+      try unsafe Swift.withUnsafeBytes(of: self, body)
     }
   }
 
@@ -28,49 +28,49 @@ public struct Keccak256: Sendable {
 
   /// Hashes `bytes` in one go.
   public static func hash(_ bytes: [UInt8]) -> Digest {
-    bytes.withUnsafeBytes { hash($0) }
+    unsafe bytes.withUnsafeBytes { unsafe hash($0) }
   }
 
   /// Hashes a slice in one go.
   public static func hash(_ bytes: ArraySlice<UInt8>) -> Digest {
-    bytes.withUnsafeBytes { hash($0) }
+    unsafe bytes.withUnsafeBytes { unsafe hash($0) }
   }
 
   /// Hashes a buffer in one go.
   public static func hash(_ bytes: UnsafeRawBufferPointer) -> Digest {
     var hasher = Keccak256()
-    hasher.update(bytes)
+    unsafe hasher.update(bytes)
     return hasher.finalize()
   }
 
   /// Adds bytes to the message.
   public mutating func update(_ bytes: [UInt8]) {
-    bytes.withUnsafeBytes { update($0) }
+    unsafe bytes.withUnsafeBytes { unsafe update($0) }
   }
 
   /// Adds the bytes of a slice to the message.
   public mutating func update(_ bytes: ArraySlice<UInt8>) {
-    bytes.withUnsafeBytes { update($0) }
+    unsafe bytes.withUnsafeBytes { unsafe update($0) }
   }
 
   /// Adds the bytes of a buffer to the message.
   public mutating func update(_ bytes: UnsafeRawBufferPointer) {
-    var rest = bytes[...]
+    var rest = unsafe bytes[...]
     if pendingCount > 0 {
-      let taken = min(Self.rate - pendingCount, rest.count)
-      append(rest.prefix(taken))
-      rest = rest.dropFirst(taken)
+      let taken = unsafe min(Self.rate - pendingCount, rest.count)
+      unsafe append(rest.prefix(taken))
+      unsafe rest = rest.dropFirst(taken)
       guard pendingCount == Self.rate else { return }
       absorbPending()
     }
-    while rest.count >= Self.rate {
+    while unsafe rest.count >= Self.rate {
       // In bounds: at least one whole block is left, and a rebased buffer of that size has a base address.
-      if let block = UnsafeRawBufferPointer(rebasing: rest.prefix(Self.rate)).baseAddress {
-        state.absorb(block)
+      if let block = unsafe UnsafeRawBufferPointer(rebasing: rest.prefix(Self.rate)).baseAddress {
+        unsafe state.absorb(block)
       }
-      rest = rest.dropFirst(Self.rate)
+      unsafe rest = rest.dropFirst(Self.rate)
     }
-    append(rest)
+    unsafe append(rest)
   }
 
   /// Pads, and returns the hash. The value may not be used for another message.
@@ -85,15 +85,15 @@ public struct Keccak256: Sendable {
   }
 
   private mutating func append(_ bytes: Slice<UnsafeRawBufferPointer>) {
-    for byte in bytes {
-      pending[pendingCount] = byte
+    for index in unsafe bytes.indices {
+      pending[pendingCount] = unsafe bytes[index]
       pendingCount += 1
     }
   }
 
   private mutating func absorbPending() {
-    withUnsafeBytes(of: pending) { buffer in
-      if let block = buffer.baseAddress { state.absorb(block) }
+    unsafe withUnsafeBytes(of: pending) { buffer in
+      if let block = buffer.baseAddress { unsafe state.absorb(block) }
     }
     pendingCount = 0
   }

@@ -13,9 +13,9 @@ struct IngestInput {
 
   /// Opens a file, for as long as the process lives (open(2)).
   init(path: String) throws(UsageError) {
-    descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else {
-      throw UsageError("cannot read \(path): \(String(cString: strerror(errno)))")
+      throw UsageError(unsafe "cannot read \(path): \(String(cString: strerror(errno)))")
     }
   }
 
@@ -24,13 +24,14 @@ struct IngestInput {
     var state = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
     while !isStopped() {
       // A signal is taken by another thread and does not end the wait: so it is a short one.
-      let ready = poll(&state, 1, 200)
+      let ready = unsafe poll(&state, 1, 200)
       if ready == 0 || ready < 0 && errno == EINTR { continue }
       var bytes = [UInt8](repeating: 0, count: 1 << 16)
-      let count = read(descriptor, &bytes, bytes.count)
+      let count = unsafe read(descriptor, &bytes, bytes.count)
       if count < 0, errno == EINTR { continue }
       guard count >= 0 else {
-        throw ReadError(description: "cannot read the records: \(String(cString: strerror(errno)))")
+        throw ReadError(
+          description: unsafe "cannot read the records: \(String(cString: strerror(errno)))")
       }
       return count == 0 ? nil : Array(bytes.prefix(count))
     }

@@ -1,7 +1,7 @@
 import CPostgres
 
 /// What libpq answered to a statement (PGresult); freed (PQclear) with the last row that reads from it.
-final class PostgresAnswer: @unchecked Sendable {
+@safe final class PostgresAnswer: @unchecked Sendable {
   // libpq never writes to a result once it is made, and lets any thread read it.
   private let result: OpaquePointer?
   /// Columns by name; nil for a name that several have.
@@ -9,34 +9,36 @@ final class PostgresAnswer: @unchecked Sendable {
 
   /// Takes a result over. Nil is what libpq gives when it did not send a statement.
   init(_ result: OpaquePointer?) {
-    self.result = result
+    unsafe self.result = result
     var columns: [String: Int32?] = [:]
-    for column in 0..<PQnfields(result) {
-      guard let name = PQfname(result, column).map({ String(cString: $0) }) else { continue }
+    for column in unsafe 0..<PQnfields(result) {
+      guard let name = unsafe PQfname(result, column).map({ unsafe String(cString: $0) }) else {
+        continue
+      }
       columns.updateValue(columns.keys.contains(name) ? nil : column, forKey: name)
     }
     self.columns = columns
   }
 
-  deinit { PQclear(result) }
+  deinit { unsafe PQclear(result) }
 
-  var wasSent: Bool { result != nil }
+  var wasSent: Bool { unsafe result != nil }
 
   /// PQresultStatus.
-  var status: ExecStatusType { withExtendedLifetime(self) { PQresultStatus(result) } }
+  var status: ExecStatusType { withExtendedLifetime(self) { unsafe PQresultStatus(result) } }
 
   /// The command that was run, with its counts (PQcmdStatus).
-  var tag: String { withExtendedLifetime(self) { String(cString: PQcmdStatus(result)) } }
+  var tag: String { withExtendedLifetime(self) { unsafe String(cString: PQcmdStatus(result)) } }
 
   /// How many rows a command wrote (PQcmdTuples); nil where that has no meaning.
   var written: Int64? {
-    withExtendedLifetime(self) { Int64(String(cString: PQcmdTuples(result))) }
+    withExtendedLifetime(self) { unsafe Int64(String(cString: PQcmdTuples(result))) }
   }
 
   /// PQntuples.
   var rows: [PostgresRow] {
     withExtendedLifetime(self) {
-      (0..<PQntuples(result)).map { PostgresRow(answer: self, index: $0) }
+      unsafe (0..<PQntuples(result)).map { PostgresRow(answer: self, index: $0) }
     }
   }
 
@@ -46,11 +48,12 @@ final class PostgresAnswer: @unchecked Sendable {
     _ body: (UnsafeBufferPointer<UInt8>) throws(PostgresError) -> Result
   ) throws(PostgresError) -> Result? {
     try withExtendedLifetime(self) { () throws(PostgresError) in
-      guard PQgetisnull(result, row, column) == 0, let start = PQgetvalue(result, row, column)
+      guard unsafe PQgetisnull(result, row, column) == 0,
+        let start = unsafe PQgetvalue(result, row, column)
       else { return nil }
-      let bytes = UnsafeRawBufferPointer(
+      let bytes = unsafe UnsafeRawBufferPointer(
         start: start, count: Int(PQgetlength(result, row, column)))
-      return try body(bytes.assumingMemoryBound(to: UInt8.self))
+      return unsafe try body(bytes.assumingMemoryBound(to: UInt8.self))
     }
   }
 
@@ -65,15 +68,17 @@ final class PostgresAnswer: @unchecked Sendable {
 
   /// PQresultErrorField.
   func field(_ field: Field) -> String? {
-    withExtendedLifetime(self) { Self.field(field, of: result) }
+    withExtendedLifetime(self) { unsafe Self.field(field, of: result) }
   }
 
   static func field(_ field: Field, of result: OpaquePointer?) -> String? {
-    PQresultErrorField(result, Int32(field.rawValue.asciiValue ?? 0)).map { String(cString: $0) }
+    unsafe PQresultErrorField(result, Int32(field.rawValue.asciiValue ?? 0)).map {
+      unsafe String(cString: $0)
+    }
   }
 
   /// PQresultErrorMessage.
   var errorMessage: String {
-    withExtendedLifetime(self) { PostgresConnection.message(PQresultErrorMessage(result)) }
+    withExtendedLifetime(self) { unsafe PostgresConnection.message(PQresultErrorMessage(result)) }
   }
 }

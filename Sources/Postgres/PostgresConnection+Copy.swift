@@ -21,7 +21,7 @@ extension PostgresConnection {
     let sql = try copyStatement(table, columns)
     try check(sql)
     let autocommits = autocommits
-    let start = PostgresAnswer(PQexec(handle.pointer, sql))
+    let start = unsafe PostgresAnswer(PQexec(handle.pointer, sql))
     guard start.status == PGRES_COPY_IN else {
       throw failure(start, sql: sql, autocommits: false)
     }
@@ -41,14 +41,14 @@ extension PostgresConnection {
       }
     } catch {
       if loss == nil {
-        _ = PQputCopyEnd(handle.pointer, "the source of the rows failed")
+        _ = unsafe PQputCopyEnd(handle.pointer, "the source of the rows failed")
         // This failure is the one that was asked for; a lost connection shows when it is used next.
         do { _ = try endOfCopy(sql, autocommits: false) } catch {}
       }
       throw loss ?? error
     }
     guard loss == nil, send(&rows) else { throw loss ?? outOfStep(autocommits: false) }
-    guard PQputCopyEnd(handle.pointer, nil) == 1 else {
+    guard unsafe PQputCopyEnd(handle.pointer, nil) == 1 else {
       throw outOfStep(autocommits: autocommits)
     }
     let answer = try endOfCopy(sql, autocommits: autocommits)
@@ -78,11 +78,11 @@ extension PostgresConnection {
   }
 
   private func send(_ rows: inout CopyText) -> Bool {
-    let isSent = rows.take { chunk in
-      PQputCopyData(handle.pointer, chunk.baseAddress, Int32(chunk.count)) == 1
+    let isSent = unsafe rows.take { chunk in
+      unsafe PQputCopyData(handle.pointer, chunk.baseAddress, Int32(chunk.count)) == 1
     }
     // Writing alone does not notice that the connection is lost: libpq keeps that for who reads.
-    return isSent && PQconsumeInput(handle.pointer) == 1
+    return unsafe isSent && PQconsumeInput(handle.pointer) == 1
   }
 
   /// Reads the answer to a COPY, and past its end.
@@ -143,8 +143,8 @@ private struct CopyText {
   /// Gives what has gathered, and forgets it.
   mutating func take<Result>(_ body: (UnsafeBufferPointer<CChar>) -> Result) -> Result {
     defer { bytes.removeAll(keepingCapacity: true) }
-    return bytes.withUnsafeBufferPointer { bytes in
-      bytes.withMemoryRebound(to: CChar.self) { body($0) }
+    return unsafe bytes.withUnsafeBufferPointer { bytes in
+      unsafe bytes.withMemoryRebound(to: CChar.self) { unsafe body($0) }
     }
   }
 }

@@ -48,19 +48,19 @@ extension PostgresConnection {
     let deadline = ContinuousClock.now + max(.zero, min(timeout, .seconds(1 << 28)))
     while true {
       try Task.checkCancellation()
-      guard PQconsumeInput(handle.pointer) == 1 else {
-        throw PostgresError.connection(Self.message(PQerrorMessage(handle.pointer)))
+      guard unsafe PQconsumeInput(handle.pointer) == 1 else {
+        throw unsafe PostgresError.connection(Self.message(PQerrorMessage(handle.pointer)))
       }
       if let notification = received() { return notification }
       guard ContinuousClock.now < deadline else { return nil }
-      Readiness.wait(PQsocket(handle.pointer), for: .input, until: deadline, orUntil: wakeUp)
+      unsafe Readiness.wait(PQsocket(handle.pointer), for: .input, until: deadline, orUntil: wakeUp)
     }
   }
 
   private func received() -> PostgresNotification? {
-    guard let notify = PQnotifies(handle.pointer) else { return nil }
-    defer { PQfreemem(notify) }
-    return PostgresNotification(
+    guard let notify = unsafe PQnotifies(handle.pointer) else { return nil }
+    defer { unsafe PQfreemem(notify) }
+    return unsafe PostgresNotification(
       channel: String(cString: notify.pointee.relname),
       payload: String(cString: notify.pointee.extra), processID: notify.pointee.be_pid)
   }

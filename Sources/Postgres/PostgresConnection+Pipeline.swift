@@ -27,8 +27,10 @@ extension PostgresConnection {
     }
     guard !statements.isEmpty else { return [] }
     let autocommits = autocommits
-    guard PQsetnonblocking(handle.pointer, 1) == 0, PQenterPipelineMode(handle.pointer) == 1,
-      zip(statements, encoded).allSatisfy({ send($0.sql, $1) }), PQpipelineSync(handle.pointer) == 1
+    guard unsafe PQsetnonblocking(handle.pointer, 1) == 0,
+      unsafe PQenterPipelineMode(handle.pointer) == 1,
+      zip(statements, encoded).allSatisfy({ send($0.sql, $1) }),
+      unsafe PQpipelineSync(handle.pointer) == 1
     else { throw outOfStep(autocommits: autocommits) }
     sendTheRest()
 
@@ -61,16 +63,16 @@ extension PostgresConnection {
       guard !nextAnswer().wasSent else { throw outOfStep(autocommits: false) }
       end = nextAnswer()
     }
-    guard end.status == PGRES_PIPELINE_SYNC, PQexitPipelineMode(handle.pointer) == 1,
-      PQsetnonblocking(handle.pointer, 0) == 0
+    guard end.status == PGRES_PIPELINE_SYNC, unsafe PQexitPipelineMode(handle.pointer) == 1,
+      unsafe PQsetnonblocking(handle.pointer, 0) == 0
     else { throw outOfStep(autocommits: autocommits && failure == nil) }
     if let failure { throw failure }
     return answers
   }
 
   private func send(_ sql: String, _ parameters: PostgresParameters) -> Bool {
-    parameters.withValues { values in
-      PQsendQueryParams(
+    unsafe parameters.withValues { values in
+      unsafe PQsendQueryParams(
         handle.pointer, sql, parameters.count, parameters.types, values, parameters.lengths,
         parameters.formats, 0) == 1
     }
@@ -79,9 +81,9 @@ extension PostgresConnection {
   /// Sends what the socket had no room for (PQflush), and reads meanwhile (PQconsumeInput): a server that cannot get rid of its
   /// answers does not take more statements. A connection that is lost shows when the answers are read.
   private func sendTheRest() {
-    while PQflush(handle.pointer) == 1 {
-      let ready = Readiness.wait(PQsocket(handle.pointer), for: [.input, .output])
-      if ready.contains(.input), PQconsumeInput(handle.pointer) == 0 { return }
+    while unsafe PQflush(handle.pointer) == 1 {
+      let ready = unsafe Readiness.wait(PQsocket(handle.pointer), for: [.input, .output])
+      if ready.contains(.input), unsafe PQconsumeInput(handle.pointer) == 0 { return }
     }
   }
 }

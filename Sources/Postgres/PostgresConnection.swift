@@ -13,27 +13,27 @@ public actor PostgresConnection {
   var isCopying = false
 
   public nonisolated var unownedExecutor: UnownedSerialExecutor {
-    executor.asUnownedSerialExecutor()
+    unsafe executor.asUnownedSerialExecutor()
   }
 
   /// Owns the C object. Used on the executor's thread only, but for its cancel object, which libpq allows anywhere.
-  final class Handle: @unchecked Sendable {
+  @safe final class Handle: @unchecked Sendable {
     let pointer: OpaquePointer
     fileprivate let cancel: OpaquePointer?
     private let notices: NoticeReceiver
 
     fileprivate init(_ pointer: OpaquePointer, notices: NoticeReceiver) {
-      self.pointer = pointer
-      self.cancel = PQgetCancel(pointer)
+      unsafe self.pointer = pointer
+      unsafe self.cancel = PQgetCancel(pointer)
       self.notices = notices
-      notices.receive(from: pointer)
+      unsafe notices.receive(from: pointer)
     }
 
     deinit {
-      PQfreeCancel(cancel)
+      unsafe PQfreeCancel(cancel)
       // `notices` lives until after this, and libpq calls it for nothing later: a result would only for a row or column that it
       // does not have.
-      PQfinish(pointer)
+      unsafe PQfinish(pointer)
     }
   }
 
@@ -89,28 +89,33 @@ public actor PostgresConnection {
       ("keepalives_count", "3"), ("tcp_user_timeout", "60000"), ("dbname", conninfo),
       ("application_name", applicationName), ("client_encoding", "UTF8"),
     ]
-    var keywords = parameters.map { strdup($0.0) } + [nil]
-    var values = parameters.map { strdup($0.1) } + [nil]
-    defer { for text in keywords + values { free(text) } }
-    let pointer = keywords.withUnsafeMutableBufferPointer { keys in
-      values.withUnsafeMutableBufferPointer { values in
-        keys.withMemoryRebound(to: UnsafePointer<CChar>?.self) { keys in
-          values.withMemoryRebound(to: UnsafePointer<CChar>?.self) { values in
-            PQconnectdbParams(keys.baseAddress, values.baseAddress, 1)
+    var keywords = unsafe parameters.map { unsafe strdup($0.0) } + [nil]
+    var values = unsafe parameters.map { unsafe strdup($0.1) } + [nil]
+    defer {
+      for index in unsafe keywords.indices {
+        unsafe free(keywords[index])
+        unsafe free(values[index])
+      }
+    }
+    let pointer = unsafe keywords.withUnsafeMutableBufferPointer { keys in
+      unsafe values.withUnsafeMutableBufferPointer { values in
+        unsafe keys.withMemoryRebound(to: UnsafePointer<CChar>?.self) { keys in
+          unsafe values.withMemoryRebound(to: UnsafePointer<CChar>?.self) { values in
+            unsafe PQconnectdbParams(keys.baseAddress, values.baseAddress, 1)
           }
         }
       }
     }
-    guard let pointer else { throw .connection("out of memory") }
-    let handle = Handle(pointer, notices: notices)
-    guard PQstatus(pointer) == CONNECTION_OK else {
-      throw .connection(message(PQerrorMessage(pointer)))
+    guard let pointer = unsafe pointer else { throw .connection("out of memory") }
+    let handle = unsafe Handle(pointer, notices: notices)
+    guard unsafe PQstatus(pointer) == CONNECTION_OK else {
+      throw unsafe .connection(message(PQerrorMessage(pointer)))
     }
     // Values are read back in these formats. By SET: the connection parameter `options` is the user's.
-    let settings = PostgresAnswer(
+    let settings = unsafe PostgresAnswer(
       PQexec(pointer, "SET bytea_output = hex; SET datestyle = ISO; SET timezone = UTC"))
     guard settings.status == PGRES_COMMAND_OK else {
-      throw .connection(message(PQerrorMessage(pointer)))
+      throw unsafe .connection(message(PQerrorMessage(pointer)))
     }
     return handle
   }
@@ -118,12 +123,12 @@ public actor PostgresConnection {
   /// Refuses what is no connection string (PQconninfoParse). libpq's own text repeats what it cannot read, password included.
   private static func check(_ conninfo: String) throws(PostgresError) {
     var text: UnsafeMutablePointer<CChar>?
-    let options = PQconninfoParse(conninfo, &text)
+    let options = unsafe PQconninfoParse(conninfo, &text)
     defer {
-      PQconninfoFree(options)
-      PQfreemem(text)
+      unsafe PQconninfoFree(options)
+      unsafe PQfreemem(text)
     }
-    guard options != nil, !conninfo.utf8.contains(0) else {
+    guard unsafe options != nil, !conninfo.utf8.contains(0) else {
       throw .connection(
         "the connection string (not shown, it may hold a password) is neither key=value pairs nor a "
           + "postgresql:// URL; in a URL, percent-encode what is special in user and password")
@@ -140,8 +145,8 @@ public actor PostgresConnection {
     try check(sql)
     let parameters = try PostgresParameters(parameters)
     let autocommits = autocommits
-    let answer = parameters.withValues { values in
-      PostgresAnswer(
+    let answer = unsafe parameters.withValues { values in
+      unsafe PostgresAnswer(
         PQexecParams(
           handle.pointer, sql, parameters.count, parameters.types, values, parameters.lengths,
           parameters.formats, 0))
@@ -178,29 +183,29 @@ public actor PostgresConnection {
     let failure: String? = await withCheckedContinuation { continuation in
       Thread.detachNewThread {
         var problem = [CChar](repeating: 0, count: 256)
-        let isSent = PQcancel(handle.cancel, &problem, Int32(problem.count)) == 1
-        continuation.resume(
+        let isSent = unsafe PQcancel(handle.cancel, &problem, Int32(problem.count)) == 1
+        unsafe continuation.resume(
           returning: isSent
-            ? nil : problem.withUnsafeMutableBufferPointer { Self.message($0.baseAddress) })
+            ? nil : problem.withUnsafeMutableBufferPointer { unsafe Self.message($0.baseAddress) })
       }
     }
     if let failure { throw .connection(failure) }
   }
 
   /// Whether the connection looks usable (PQstatus).
-  public var isOpen: Bool { PQstatus(handle.pointer) == CONNECTION_OK }
+  public var isOpen: Bool { unsafe PQstatus(handle.pointer) == CONNECTION_OK }
 }
 
 // What the extensions by topic share.
 extension PostgresConnection {
   /// Whether a statement that is run now commits by itself (PQtransactionStatus).
-  var autocommits: Bool { PQtransactionStatus(handle.pointer) == PQTRANS_IDLE }
+  var autocommits: Bool { unsafe PQtransactionStatus(handle.pointer) == PQTRANS_IDLE }
 
   /// PQexec, with an answer that is no error.
   @discardableResult
   func execute(_ sql: String, autocommits: Bool) throws(PostgresError) -> PostgresAnswer {
     try check(sql)
-    return try checked(
+    return try unsafe checked(
       PostgresAnswer(PQexec(handle.pointer, sql)), sql: sql, autocommits: autocommits)
   }
 
@@ -212,7 +217,7 @@ extension PostgresConnection {
     guard !sql.utf8.contains(0) else {
       throw .misuse("a statement holds a NUL byte, where libpq would cut it off")
     }
-    guard isOpen else { throw .connection(Self.message(PQerrorMessage(handle.pointer))) }
+    guard isOpen else { throw unsafe .connection(Self.message(PQerrorMessage(handle.pointer))) }
   }
 
   /// Throws if an answer is an error, or a kind of answer that is not due.
@@ -236,10 +241,11 @@ extension PostgresConnection {
     let isLast = ["FATAL", "PANIC"].contains(answer.field(.severity)) || sqlState == nil
     if answer.wasSent && isLast { abandon() }
     guard isOpen else {
-      let why = answer.wasSent ? answer.errorMessage : Self.message(PQerrorMessage(handle.pointer))
+      let why =
+        unsafe answer.wasSent ? answer.errorMessage : Self.message(PQerrorMessage(handle.pointer))
       return autocommits ? .commitUnknown(why) : .connection(why)
     }
-    guard let sqlState else { return .misuse(Self.message(PQerrorMessage(handle.pointer))) }
+    guard let sqlState else { return unsafe .misuse(Self.message(PQerrorMessage(handle.pointer))) }
     return .server(
       PostgresError.ServerError(
         sqlState: sqlState, message: answer.field(.message) ?? "no message",
@@ -249,17 +255,17 @@ extension PostgresConnection {
   /// Ends a session of which it is not known any more what it would answer next: the server rolls back, and whatever is tried
   /// after this finds the connection lost.
   func abandon() {
-    _ = shutdown(PQsocket(handle.pointer), Int32(SHUT_RDWR))
+    _ = unsafe shutdown(PQsocket(handle.pointer), Int32(SHUT_RDWR))
     // libpq notices at the end of what has arrived.
-    while PQconsumeInput(handle.pointer) == 1 {}
+    while unsafe PQconsumeInput(handle.pointer) == 1 {}
   }
 
   /// PQgetResult. Not sent means nil, which ends the answers to a statement.
-  func nextAnswer() -> PostgresAnswer { PostgresAnswer(PQgetResult(handle.pointer)) }
+  func nextAnswer() -> PostgresAnswer { unsafe PostgresAnswer(PQgetResult(handle.pointer)) }
 
   /// For when libpq answers something that is not due, which it does after the connection is lost.
   func outOfStep(autocommits: Bool) -> PostgresError {
-    let why = Self.message(PQerrorMessage(handle.pointer))
+    let why = unsafe Self.message(PQerrorMessage(handle.pointer))
     abandon()
     return autocommits ? .commitUnknown(why) : .connection(why)
   }
@@ -270,15 +276,15 @@ extension PostgresConnection {
     guard !name.isEmpty, !name.utf8.contains(0), name.utf8.count <= 63 else {
       throw .misuse("\(name.prefix(80)) is no name: it needs 1 to 63 bytes without NUL")
     }
-    guard let quoted = PQescapeIdentifier(handle.pointer, name, name.utf8.count) else {
-      throw .misuse(Self.message(PQerrorMessage(handle.pointer)))
+    guard let quoted = unsafe PQescapeIdentifier(handle.pointer, name, name.utf8.count) else {
+      throw unsafe .misuse(Self.message(PQerrorMessage(handle.pointer)))
     }
-    defer { PQfreemem(quoted) }
-    return String(cString: quoted)
+    defer { unsafe PQfreemem(quoted) }
+    return unsafe String(cString: quoted)
   }
 
   static func message(_ text: UnsafePointer<CChar>?) -> String {
-    let message = text.map { String(cString: $0) }?
+    let message = unsafe text.map { unsafe String(cString: $0) }?
       .trimmingCharacters(in: .whitespacesAndNewlines)
     guard let message, !message.isEmpty else { return "no message" }
     return message

@@ -44,18 +44,18 @@ final class NoticeReceiver: Sendable {
   }
 
   func receive(from connection: OpaquePointer) {
-    PQsetNoticeReceiver(
+    unsafe PQsetNoticeReceiver(
       connection,
       { address, result in
-        guard let address else { return }
-        Unmanaged<NoticeReceiver>.fromOpaque(address).takeUnretainedValue().received(result)
-      }, Unmanaged.passUnretained(self).toOpaque())
+        guard let address = unsafe address else { return }
+        unsafe Unmanaged<NoticeReceiver>.fromOpaque(address).takeUnretainedValue().received(result)
+      }, unsafe Unmanaged.passUnretained(self).toOpaque())
   }
 
   /// The result stays libpq's.
   private func received(_ result: OpaquePointer?) {
     func field(_ field: PostgresAnswer.Field) -> String? {
-      PostgresAnswer.field(field, of: result)
+      unsafe PostgresAnswer.field(field, of: result)
     }
     handler(
       PostgresNotice(

@@ -45,9 +45,12 @@ struct PostgresParameters {
 
   /// Gives the addresses of the values, which are valid while `body` runs.
   func withValues<Result>(_ body: ([UnsafePointer<CChar>?]) -> Result) -> Result {
-    storage.withUnsafeBufferPointer { bytes in
-      bytes.withMemoryRebound(to: CChar.self) { characters in
-        body(offsets.map { offset in offset.flatMap { characters.baseAddress?.advanced(by: $0) } })
+    unsafe storage.withUnsafeBufferPointer { bytes in
+      unsafe bytes.withMemoryRebound(to: CChar.self) { characters in
+        unsafe body(
+          offsets.map { offset in
+            unsafe offset.flatMap { unsafe characters.baseAddress?.advanced(by: $0) }
+          })
       }
     }
   }

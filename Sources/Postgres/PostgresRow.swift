@@ -12,15 +12,15 @@ public struct PostgresRow: Sendable {
     guard let column = place else {
       throw .column(name: name, problem: "is in the answer more than once: name them with AS")
     }
-    return try answer.value(row: index, column: column) { bytes throws(PostgresError) in
-      guard let value = read(bytes) else { throw .column(name: name, problem: problem) }
+    return try unsafe answer.value(row: index, column: column) { bytes throws(PostgresError) in
+      guard let value = unsafe read(bytes) else { throw .column(name: name, problem: problem) }
       return value
     }
   }
 
   public func optionalText(_ name: String) throws(PostgresError) -> String? {
-    try value(
-      name, { String(validating: $0, as: UTF8.self) },
+    try unsafe value(
+      name, { unsafe String(validating: $0, as: UTF8.self) },
       else: "is not UTF-8: the database must have ENCODING 'UTF8'")
   }
 
@@ -61,15 +61,17 @@ public struct PostgresRow: Sendable {
 
   /// A bytea in PostgreSQL's hexadecimal output format.
   public func optionalBytes(_ name: String) throws(PostgresError) -> [UInt8]? {
-    try value(name, Self.bytes, else: "is not a bytea")
+    try unsafe value(name, Self.bytes, else: "is not a bytea")
   }
 
   private static func bytes(_ text: UnsafeBufferPointer<UInt8>) -> [UInt8]? {
-    guard text.starts(with: "\\x".utf8), text.count % 2 == 0 else { return nil }
+    guard unsafe text.starts(with: "\\x".utf8), text.count % 2 == 0 else { return nil }
     var bytes: [UInt8] = []
     bytes.reserveCapacity(text.count / 2 - 1)
     for index in stride(from: 2, to: text.count, by: 2) {
-      guard let high = nibble(text[index]), let low = nibble(text[index + 1]) else { return nil }
+      guard let high = unsafe nibble(text[index]), let low = unsafe nibble(text[index + 1]) else {
+        return nil
+      }
       bytes.append(high << 4 | low)
     }
     return bytes

@@ -23,7 +23,7 @@ enum Readiness {
     }
     while true {
       let left = deadline.map { milliseconds(ContinuousClock.now.duration(to: $0)) }
-      let ready = poll(&descriptors, nfds_t(descriptors.count), left ?? -1)
+      let ready = unsafe poll(&descriptors, nfds_t(descriptors.count), left ?? -1)
       if ready < 0, errno == EINTR { continue }
       let found = Events(rawValue: descriptors[0].revents)
       // POLLERR, POLLHUP and POLLNVAL
@@ -49,8 +49,9 @@ final class WakeUp: Sendable {
 
   init() throws(PostgresError) {
     var ends: [Int32] = [-1, -1]
-    guard pipe(&ends) == 0 else {
-      throw .misuse("no pipe: \(String(cString: strerror(errno))); raise the limit of open files")
+    guard unsafe pipe(&ends) == 0 else {
+      throw .misuse(
+        unsafe "no pipe: \(String(cString: strerror(errno))); raise the limit of open files")
     }
     (descriptor, writer) = (ends[0], ends[1])
   }
@@ -63,6 +64,6 @@ final class WakeUp: Sendable {
   /// Safe from any thread; once is enough.
   func signal() {
     var byte: UInt8 = 1
-    _ = write(writer, &byte, 1)
+    _ = unsafe write(writer, &byte, 1)
   }
 }

@@ -31,7 +31,7 @@ final class ThreadExecutor: SerialExecutor, @unchecked Sendable {
   }
 
   func asUnownedSerialExecutor() -> UnownedSerialExecutor {
-    UnownedSerialExecutor(ordinary: self)
+    unsafe UnownedSerialExecutor(ordinary: self)
   }
 
   private func work() {
@@ -42,7 +42,7 @@ final class ThreadExecutor: SerialExecutor, @unchecked Sendable {
       jobs = []
       condition.unlock()
       guard !due.isEmpty else { return }
-      for job in due { job.runSynchronously(on: asUnownedSerialExecutor()) }
+      for job in due { unsafe job.runSynchronously(on: asUnownedSerialExecutor()) }
     }
   }
 }

@@ -43,22 +43,23 @@ public final class HTTPServer: @unchecked Sendable {
     let parts = address.split(separator: ":", omittingEmptySubsequences: false)
     var socketAddress = sockaddr_in()
     guard parts.count == 2, let port = UInt16(parts[1]),
-      inet_pton(AF_INET, String(parts[0]), &socketAddress.sin_addr) == 1
+      unsafe inet_pton(AF_INET, String(parts[0]), &socketAddress.sin_addr) == 1
     else { throw .badAddress(address) }
     socketAddress.sin_family = sa_family_t(AF_INET)
     socketAddress.sin_port = port.bigEndian
     let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
     var yes: Int32 = 1
-    setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &yes, socklen_t(MemoryLayout<Int32>.size))
+    unsafe setsockopt(
+      descriptor, SOL_SOCKET, SO_REUSEADDR, &yes, socklen_t(MemoryLayout<Int32>.size))
     var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-    let listening = withUnsafeMutablePointer(to: &socketAddress) {
-      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { pointer in
-        bind(descriptor, pointer, length) == 0 && listen(descriptor, 16) == 0
+    let listening = unsafe withUnsafeMutablePointer(to: &socketAddress) {
+      unsafe $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { pointer in
+        unsafe bind(descriptor, pointer, length) == 0 && listen(descriptor, 16) == 0
           && getsockname(descriptor, pointer, &length) == 0
       }
     }
     guard listening else {
-      let why = String(cString: strerror(errno))
+      let why = unsafe String(cString: strerror(errno))
       close(descriptor)
       throw .cannotListen(address: address, why: why)
     }
@@ -102,15 +103,15 @@ public final class HTTPServer: @unchecked Sendable {
   private func serve(_ client: Int32) {
     var timeout = timeval(tv_sec: 5, tv_usec: 0)
     let size = socklen_t(MemoryLayout<timeval>.size)
-    setsockopt(client, SOL_SOCKET, SO_RCVTIMEO, &timeout, size)
-    setsockopt(client, SOL_SOCKET, SO_SNDTIMEO, &timeout, size)
+    unsafe setsockopt(client, SOL_SOCKET, SO_RCVTIMEO, &timeout, size)
+    unsafe setsockopt(client, SOL_SOCKET, SO_SNDTIMEO, &timeout, size)
     var request: [UInt8] = []
     var buffer = [UInt8](repeating: 0, count: 2048)
     let end = Array("\r\n\r\n".utf8)
     // Whoever sends a byte now and then must not keep a slot.
     let deadline = ContinuousClock.now + .seconds(10)
     while request.count < 8192, !request.suffix(4).elementsEqual(end) {
-      let count = recv(client, &buffer, buffer.count, 0)
+      let count = unsafe recv(client, &buffer, buffer.count, 0)
       guard count > 0, ContinuousClock.now < deadline else { return }
       request += buffer.prefix(count)
     }
@@ -128,8 +129,8 @@ public final class HTTPServer: @unchecked Sendable {
       + "Connection: close\r\n\r\n"
     var rest = (Array(head.utf8) + body)[...]
     while !rest.isEmpty {
-      let sent = rest.withUnsafeBytes {
-        send(client, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+      let sent = unsafe rest.withUnsafeBytes {
+        unsafe send(client, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
       }
       guard sent > 0 else { return }
       rest = rest.dropFirst(sent)

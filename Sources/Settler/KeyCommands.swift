@@ -27,7 +27,7 @@ extension SettlerProgram {
     try expectKeyWords(3)
     let path = try keyPath(try arguments.word(at: 2, "the FILE to write"), "settler key")
     // Seen before anything is typed; the creation itself refuses too.
-    guard access(path, F_OK) != 0 else { throw SecretFileError.exists(path) }
+    guard unsafe access(path, F_OK) != 0 else { throw SecretFileError.exists(path) }
     let passwords = try PasswordSource(arguments)
     let key = try make(passwords)
     let address = try KeyFile.create(

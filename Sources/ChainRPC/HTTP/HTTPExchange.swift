@@ -5,7 +5,7 @@ import Synchronization
 /// A request on its way to its answer. It ends once: by its answer, its failure, or from outside.
 ///
 /// All but `begin`, `finish` and `isOver` belongs to the loop's thread.
-final class HTTPExchange: @unchecked Sendable {
+@safe final class HTTPExchange: @unchecked Sendable {
   typealias Continuation = CheckedContinuation<HTTPTransport.Answer, any Error>
 
   let deadline: ContinuousClock.Instant
@@ -37,13 +37,13 @@ final class HTTPExchange: @unchecked Sendable {
     self.request = request
     self.server = server
     self.deadline = deadline
-    remark.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))
+    unsafe remark.initialize(repeating: 0, count: Int(CURL_ERROR_SIZE))
   }
 
   deinit {
-    curl_easy_cleanup(handle)
-    curl_slist_free_all(headers)
-    remark.deallocate()
+    unsafe curl_easy_cleanup(handle)
+    unsafe curl_slist_free_all(headers)
+    unsafe remark.deallocate()
   }
 
   // MARK: From any thread
@@ -79,16 +79,16 @@ final class HTTPExchange: @unchecked Sendable {
   ///
   /// The transfer points to this object: it must not outlive it.
   func makeTransfer() -> OpaqueHandle? {
-    guard let handle = curl_easy_init() else { return nil }
-    self.handle = handle
+    guard let handle = unsafe curl_easy_init() else { return nil }
+    unsafe self.handle = handle
     lastByte = .now
-    let own = Unmanaged.passUnretained(self).toOpaque()
+    let own = unsafe Unmanaged.passUnretained(self).toOpaque()
     // "Expect:" empty: no round trip before a large body. Compressed answers are not asked for: a small one may grow without end.
     for line in ["Content-Type: application/json", "Accept: application/json", "Expect:"] {
-      guard let longer = curl_slist_append(headers, line) else { return nil }
-      headers = longer
+      guard let longer = unsafe curl_slist_append(headers, line) else { return nil }
+      unsafe headers = longer
     }
-    let results = [
+    let results = unsafe [
       curl_shim_set_text(handle, CURLOPT_URL, server.url),
       curl_shim_set_pointer(handle, CURLOPT_ERRORBUFFER, remark),
       curl_shim_set_text(handle, CURLOPT_PROTOCOLS_STR, "http,https"),
@@ -100,36 +100,36 @@ final class HTTPExchange: @unchecked Sendable {
       curl_shim_set_number(handle, CURLOPT_POST, 1),
       curl_shim_set_size(handle, CURLOPT_POSTFIELDSIZE_LARGE, curl_off_t(request.count)),
       request.withUnsafeBytes {
-        curl_shim_set_pointer(
+        unsafe curl_shim_set_pointer(
           handle, CURLOPT_COPYPOSTFIELDS, UnsafeMutableRawPointer(mutating: $0.baseAddress))
       },
-      curl_shim_set_size(handle, CURLOPT_MAXFILESIZE_LARGE, curl_off_t(server.cap)),
-      curl_shim_set_pointer(handle, CURLOPT_WRITEDATA, own),
-      curl_shim_set_bytes(
+      unsafe curl_shim_set_size(handle, CURLOPT_MAXFILESIZE_LARGE, curl_off_t(server.cap)),
+      unsafe curl_shim_set_pointer(handle, CURLOPT_WRITEDATA, own),
+      unsafe curl_shim_set_bytes(
         handle, CURLOPT_WRITEFUNCTION,
         { bytes, size, count, user in
-          HTTPExchange.of(user)?.received(
+          unsafe HTTPExchange.of(user)?.received(
             body: UnsafeRawBufferPointer(start: bytes, count: size * count)) ?? 0
         }),
-      curl_shim_set_pointer(handle, CURLOPT_HEADERDATA, own),
-      curl_shim_set_bytes(
+      unsafe curl_shim_set_pointer(handle, CURLOPT_HEADERDATA, own),
+      unsafe curl_shim_set_bytes(
         handle, CURLOPT_HEADERFUNCTION,
         { bytes, size, count, user in
-          HTTPExchange.of(user)?.received(
+          unsafe HTTPExchange.of(user)?.received(
             header: UnsafeRawBufferPointer(start: bytes, count: size * count)) ?? 0
         }),
-      server.isLoopback ? curl_shim_set_text(handle, CURLOPT_PROXY, "") : CURLE_OK,
+      unsafe server.isLoopback ? curl_shim_set_text(handle, CURLOPT_PROXY, "") : CURLE_OK,
       // As OpenSSL's own programs have it; libcurl by itself knows only the file it was built with.
       ProcessInfo.processInfo.environment["SSL_CERT_FILE"].map {
-        curl_shim_set_text(handle, CURLOPT_CAINFO, $0)
+        unsafe curl_shim_set_text(handle, CURLOPT_CAINFO, $0)
       } ?? CURLE_OK,
     ]
-    return results.allSatisfy { $0 == CURLE_OK } ? handle : nil
+    return results.allSatisfy { $0 == CURLE_OK } ? unsafe handle : nil
   }
 
   /// The exchange that a transfer points to.
   static func of(_ user: UnsafeMutableRawPointer?) -> HTTPExchange? {
-    user.map { Unmanaged<HTTPExchange>.fromOpaque($0).takeUnretainedValue() }
+    unsafe user.map { unsafe Unmanaged<HTTPExchange>.fromOpaque($0).takeUnretainedValue() }
   }
 
   /// CURLOPT_WRITEFUNCTION: anything but the count ends the transfer.
@@ -138,7 +138,7 @@ final class HTTPExchange: @unchecked Sendable {
       isTooLarge = true
       return 0
     }
-    body.append(contentsOf: bytes)
+    unsafe body.append(contentsOf: bytes)
     lastByte = .now
     return bytes.count
   }
@@ -151,7 +151,7 @@ final class HTTPExchange: @unchecked Sendable {
       return 0
     }
     lastByte = .now
-    let line = String(decoding: bytes, as: UTF8.self)
+    let line = unsafe String(decoding: bytes, as: UTF8.self)
     if let colon = line.firstIndex(of: ":"), line[..<colon].lowercased() == "retry-after" {
       let value = line[line.index(after: colon)...].trimmingCharacters(in: .whitespacesAndNewlines)
       // Also a date by RFC 9110; no provider was seen to send one.
@@ -166,7 +166,7 @@ final class HTTPExchange: @unchecked Sendable {
       return finish(.failure(failure(code)))
     }
     var status = 0
-    curl_shim_get_number(handle, CURLINFO_RESPONSE_CODE, &status)
+    unsafe curl_shim_get_number(handle, CURLINFO_RESPONSE_CODE, &status)
     finish(
       .success(
         HTTPTransport.Answer(status: status, retryAfterSeconds: retryAfterSeconds, body: body)))
@@ -179,16 +179,16 @@ final class HTTPExchange: @unchecked Sendable {
     case CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_RESOLVE_PROXY: return .transport("unknown host")
     case CURLE_COULDNT_CONNECT:
       var number = 0
-      curl_shim_get_number(handle, CURLINFO_OS_ERRNO, &number)
+      unsafe curl_shim_get_number(handle, CURLINFO_OS_ERRNO, &number)
       let why =
-        number > 0 ? ": \(String(cString: strerror(Int32(truncatingIfNeeded: number))))" : ""
+        number > 0 ? unsafe ": \(String(cString: strerror(Int32(truncatingIfNeeded: number))))" : ""
       return .transport("cannot connect\(why)")
     case CURLE_OPERATION_TIMEDOUT: return .transport("timed out")
     case CURLE_GOT_NOTHING, CURLE_PARTIAL_FILE, CURLE_RECV_ERROR, CURLE_SEND_ERROR:
       return .transport("connection lost")
     case CURLE_SSL_CONNECT_ERROR, CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CACERT_BADFILE:
-      return .transport("TLS failed: \(String(cString: remark))")
-    default: return .transport("not HTTP: \(String(cString: curl_easy_strerror(code)))")
+      return .transport(unsafe "TLS failed: \(String(cString: remark))")
+    default: return .transport(unsafe "not HTTP: \(String(cString: curl_easy_strerror(code)))")
     }
   }
 }

@@ -3,7 +3,7 @@ import Foundation
 
 /// libcurl's multi interface, which keeps the connections, on a thread of its own.
 /// The thread lives while there is something to do, and lingers for a while after.
-final class HTTPLoop: @unchecked Sendable {
+@safe final class HTTPLoop: @unchecked Sendable {
   private static let mostConnections = 16
   private static let lingerSeconds = 10.0
 
@@ -20,11 +20,11 @@ final class HTTPLoop: @unchecked Sendable {
   private static let isReady = curl_global_init(Int(CURL_GLOBAL_DEFAULT)) == CURLE_OK
 
   init() {
-    multi = Self.isReady ? curl_multi_init() : nil
+    unsafe multi = Self.isReady ? curl_multi_init() : nil
   }
 
   deinit {
-    curl_multi_cleanup(multi)
+    unsafe curl_multi_cleanup(multi)
   }
 
   func add(_ exchange: HTTPExchange) {
@@ -32,7 +32,7 @@ final class HTTPLoop: @unchecked Sendable {
       arrived.append(exchange)
       if isRunning {
         condition.signal()
-        curl_multi_wakeup(multi)
+        unsafe curl_multi_wakeup(multi)
       } else {
         isRunning = true
         Thread.detachNewThread { [self] in run() }
@@ -41,7 +41,7 @@ final class HTTPLoop: @unchecked Sendable {
   }
 
   /// Has the thread look at exchanges that were ended from outside.
-  func wake() { curl_multi_wakeup(multi) }
+  func wake() { unsafe curl_multi_wakeup(multi) }
 
   /// No exchange comes any more; those under way go on to their end.
   func dismiss() {
@@ -54,46 +54,49 @@ final class HTTPLoop: @unchecked Sendable {
   private func run() {
     // OpenSSL writes to sockets without MSG_NOSIGNAL.
     var signals = sigset_t()
-    sigemptyset(&signals)
-    sigaddset(&signals, SIGPIPE)
-    pthread_sigmask(SIG_BLOCK, &signals, nil)
+    unsafe sigemptyset(&signals)
+    unsafe sigaddset(&signals, SIGPIPE)
+    unsafe pthread_sigmask(SIG_BLOCK, &signals, nil)
     var line: [HTTPExchange] = []
-    var running: [UnsafeMutableRawPointer: HTTPExchange] = [:]
-    while let new = next(isIdle: running.isEmpty && line.isEmpty) {
+    var running: [UnsafeMutableRawPointer: HTTPExchange] = unsafe [:]
+    while let new = unsafe next(isIdle: running.isEmpty && line.isEmpty) {
       line += new
-      let free = Self.mostConnections - running.count
+      let free = unsafe Self.mostConnections - running.count
       for exchange in line.prefix(free) where !exchange.isOver {
-        guard let transfer = exchange.makeTransfer(),
-          curl_multi_add_handle(multi, transfer) == CURLM_OK
+        guard let transfer = unsafe exchange.makeTransfer(),
+          unsafe curl_multi_add_handle(multi, transfer) == CURLM_OK
         else {
           exchange.finish(.failure(.transport("out of memory")))
           continue
         }
-        running[transfer] = exchange
+        unsafe running[transfer] = exchange
       }
       line.removeFirst(min(free, line.count))
       var count: Int32 = 0
-      curl_multi_perform(multi, &count)
+      unsafe curl_multi_perform(multi, &count)
       var left: Int32 = 0
-      while let message = curl_multi_info_read(multi, &left) {
-        guard message.pointee.msg == CURLMSG_DONE, let transfer = message.pointee.easy_handle else {
+      while let message = unsafe curl_multi_info_read(multi, &left) {
+        guard unsafe message.pointee.msg == CURLMSG_DONE,
+          let transfer = unsafe message.pointee.easy_handle
+        else {
           continue
         }
-        let code = curl_shim_message_result(message)
-        curl_multi_remove_handle(multi, transfer)
-        running.removeValue(forKey: transfer)?.ended(code)
+        let code = unsafe curl_shim_message_result(message)
+        unsafe curl_multi_remove_handle(multi, transfer)
+        unsafe running.removeValue(forKey: transfer)?.ended(code)
       }
       let now = ContinuousClock.now
-      for (transfer, exchange) in running where exchange.isOver || exchange.expiry <= now {
-        curl_multi_remove_handle(multi, transfer)
+      for unsafe(transfer, exchange) in unsafe running
+      where exchange.isOver || exchange.expiry <= now {
+        unsafe curl_multi_remove_handle(multi, transfer)
         exchange.finish(.failure(.transport("timed out")))
-        running[transfer] = nil
+        unsafe running[transfer] = nil
       }
       // Those that ended may have made room for some in the line.
-      guard line.isEmpty || running.count == Self.mostConnections else { continue }
-      if let expiry = running.values.lazy.map(\.expiry).min() {
+      guard unsafe line.isEmpty || running.count == Self.mostConnections else { continue }
+      if let expiry = unsafe running.values.lazy.map(\.expiry).min() {
         let wait = (expiry - .now) / .milliseconds(1)
-        curl_multi_poll(multi, nil, 0, Int32(max(1, min(wait.rounded(.up), 1_000))), nil)
+        unsafe curl_multi_poll(multi, nil, 0, Int32(max(1, min(wait.rounded(.up), 1_000))), nil)
       }
     }
   }

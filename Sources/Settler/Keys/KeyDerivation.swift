@@ -48,19 +48,19 @@ enum KeyDerivation: Equatable {
   /// `EVP_PBE_scrypt` or `PKCS5_PBKDF2_HMAC`.
   func derive(_ password: Secret, salt: [UInt8]) throws(KeystoreError) -> Secret {
     var succeeded = false
-    let derived = Secret(capacity: Self.length) { output in
-      let output = output.assumingMemoryBound(to: UInt8.self)
-      succeeded = password.withBytes { password in
-        let password = password.assumingMemoryBound(to: CChar.self)
+    let derived = unsafe Secret(capacity: Self.length) { output in
+      let output = unsafe output.assumingMemoryBound(to: UInt8.self)
+      succeeded = unsafe password.withBytes { password in
+        let password = unsafe password.assumingMemoryBound(to: CChar.self)
         switch self {
         case .scrypt(let n, let r, let p):
           // What the function needs: 128 · r · (n + p + 2), and a little.
           let memory = 128 * r * (n + p + 2) + 4096
-          return EVP_PBE_scrypt(
+          return unsafe EVP_PBE_scrypt(
             password.baseAddress, password.count, salt, salt.count, n, r, p, memory,
             output.baseAddress, Self.length) == 1
         case .pbkdf2(let iterations):
-          return PKCS5_PBKDF2_HMAC(
+          return unsafe PKCS5_PBKDF2_HMAC(
             password.baseAddress, Int32(password.count), salt, Int32(salt.count),
             Int32(iterations), EVP_sha256(), Int32(Self.length), output.baseAddress) == 1
         }
@@ -80,11 +80,11 @@ enum CounterMode {
     output: UnsafeMutableRawBufferPointer
   ) -> Bool {
     precondition(key.count == 16 && iv.count == 16 && output.count == input.count)
-    let context = EVP_CIPHER_CTX_new()
+    let context = unsafe EVP_CIPHER_CTX_new()
     // Wipes its key schedule.
-    defer { EVP_CIPHER_CTX_free(context) }
+    defer { unsafe EVP_CIPHER_CTX_free(context) }
     var written: Int32 = 0
-    return EVP_EncryptInit_ex(
+    return unsafe EVP_EncryptInit_ex(
       context, EVP_aes_128_ctr(), nil,
       key.assumingMemoryBound(to: UInt8.self).baseAddress, iv) == 1
       && EVP_EncryptUpdate(

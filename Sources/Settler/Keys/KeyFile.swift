@@ -19,7 +19,7 @@ enum KeyFile {
       warn("warning: \(path) has mode \(file.octalMode), others may read it; chmod 600 \(path)")
     }
     do {
-      let keystore = try Keystore(parsing: file.bytes.withBytes { Array($0) })
+      let keystore = try unsafe Keystore(parsing: file.bytes.withBytes { unsafe Array($0) })
       return try keystore.open(try password())
     } catch let error as KeystoreError {
       throw KeyFileError.keystore(path, error)
@@ -40,15 +40,15 @@ enum KeyFile {
         throw KeystoreError.otherAddress(found: opened.address, wanted: address)
       }
     } catch {
-      unlink(path)
+      unsafe unlink(path)
       throw error
     }
     return address
   }
 
   private static func isJSON(_ text: Secret) -> Bool {
-    text.withBytes { bytes in
-      bytes.first { ![0x20, 0x09, 0x0a, 0x0d].contains($0) } == UInt8(ascii: "{")
+    unsafe text.withBytes { bytes in
+      unsafe bytes.first { ![0x20, 0x09, 0x0a, 0x0d].contains($0) } == UInt8(ascii: "{")
     }
   }
 

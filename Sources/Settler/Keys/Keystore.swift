@@ -53,14 +53,14 @@ extension Keystore {
     derivation: KeyDerivation = .standard
   ) throws(KeystoreError) {
     // Of the same generator as keys, though these are no secrets.
-    guard let salt = Secret.random(32)?.withBytes({ Array($0) }),
-      let iv = Secret.random(16)?.withBytes({ Array($0) })
+    guard let salt = unsafe Secret.random(32)?.withBytes({ unsafe Array($0) }),
+      let iv = unsafe Secret.random(16)?.withBytes({ unsafe Array($0) })
     else { throw .cryptoFailed("random numbers") }
     let derived = try derivation.derive(password, salt: salt)
     var ciphertext = [UInt8](repeating: 0, count: key.count)
-    let succeeded = key.withBytes { key in
-      ciphertext.withUnsafeMutableBytes { output in
-        Self.cipher(derived, iv: iv, input: key, output: output)
+    let succeeded = unsafe key.withBytes { key in
+      unsafe ciphertext.withUnsafeMutableBytes { output in
+        unsafe Self.cipher(derived, iv: iv, input: key, output: output)
       }
     }
     guard succeeded else { throw .cryptoFailed("AES") }
@@ -80,13 +80,13 @@ extension Keystore {
   /// The second half of opening, after the password.
   func open(derived: Secret) throws(KeystoreError) -> PrivateKey {
     let wanted = Self.mac(derived, ciphertext)
-    guard CRYPTO_memcmp(wanted, mac, 32) == 0 else { throw .wrongPassword }
+    guard unsafe CRYPTO_memcmp(wanted, mac, 32) == 0 else { throw .wrongPassword }
     var succeeded = false
-    let secret = Secret(capacity: 32) { output in
+    let secret = unsafe Secret(capacity: 32) { output in
       // Early clients dropped a key's leading zeros.
       let start = 32 - ciphertext.count
-      succeeded = ciphertext.withUnsafeBytes { input in
-        Self.cipher(
+      succeeded = unsafe ciphertext.withUnsafeBytes { input in
+        unsafe Self.cipher(
           derived, iv: iv, input: input,
           output: UnsafeMutableRawBufferPointer(rebasing: output[start...]))
       }
@@ -106,15 +106,15 @@ extension Keystore {
     _ derived: Secret, iv: [UInt8], input: UnsafeRawBufferPointer,
     output: UnsafeMutableRawBufferPointer
   ) -> Bool {
-    derived.withBytes { derived in
-      CounterMode.apply(
+    unsafe derived.withBytes { derived in
+      unsafe CounterMode.apply(
         key: UnsafeRawBufferPointer(rebasing: derived[..<16]), iv: iv, input: input, output: output)
     }
   }
 
   private static func mac(_ derived: Secret, _ ciphertext: [UInt8]) -> [UInt8] {
     var hasher = Keccak256()
-    derived.withBytes { hasher.update(UnsafeRawBufferPointer(rebasing: $0[16...])) }
+    unsafe derived.withBytes { unsafe hasher.update(UnsafeRawBufferPointer(rebasing: $0[16...])) }
     hasher.update(ciphertext)
     return hasher.finalize().bytes
   }

@@ -12,11 +12,11 @@ struct SecretFile {
   /// - Parameter limit: bytes; a larger file is refused before it is read.
   static func read(_ path: String, atMost limit: Int) throws(SecretFileError) -> SecretFile {
     // Not blocking: a named pipe without a writer must not hang the program.
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
+    let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
     guard descriptor >= 0 else { throw .unreadable(path, systemError()) }
     defer { close(descriptor) }
     var status = stat()
-    guard fstat(descriptor, &status) == 0 else { throw .unreadable(path, systemError()) }
+    guard unsafe fstat(descriptor, &status) == 0 else { throw .unreadable(path, systemError()) }
     guard status.st_mode & S_IFMT == S_IFREG else { throw .unreadable(path, "it is no file") }
     do {
       return SecretFile(
@@ -28,14 +28,16 @@ struct SecretFile {
 
   /// Writes a file that was not there before, with mode 0600, and returns when it is on the disk. Leaves none behind when it fails.
   static func create(_ path: String, _ text: String) throws(SecretFileError) {
-    let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
+    let descriptor = unsafe open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
     guard descriptor >= 0 else {
       throw errno == EEXIST ? .exists(path) : .unwritable(path, systemError())
     }
     var bytes = Array(text.utf8)[...]
     var reason: String?
     while reason == nil, !bytes.isEmpty {
-      let count = bytes.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
+      let count = unsafe bytes.withUnsafeBytes {
+        unsafe write(descriptor, $0.baseAddress, $0.count)
+      }
       if count >= 0 {
         bytes = bytes.dropFirst(count)
       } else if errno != EINTR {
@@ -46,7 +48,7 @@ struct SecretFile {
     if close(descriptor) != 0, reason == nil { reason = systemError() }
     if reason == nil { reason = syncFolder(of: path) }
     if let reason {
-      unlink(path)
+      unsafe unlink(path)
       throw .unwritable(path, reason)
     }
   }
@@ -54,13 +56,13 @@ struct SecretFile {
   /// A new name is on the disk when its folder is.
   private static func syncFolder(of path: String) -> String? {
     let folder = URL(filePath: path).deletingLastPathComponent().path
-    let descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    let descriptor = unsafe open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     guard descriptor >= 0 else { return systemError() }
     defer { close(descriptor) }
     return fsync(descriptor) == 0 ? nil : systemError()
   }
 
-  static func systemError() -> String { String(cString: strerror(errno)) }
+  static func systemError() -> String { unsafe String(cString: strerror(errno)) }
 }
 
 enum SecretFileError: Error, Equatable, CustomStringConvertible {
@@ -98,10 +100,10 @@ extension Secret {
   /// Reads a descriptor to its end.
   convenience init(reading descriptor: Int32, atMost limit: Int) throws(SecretReadError) {
     // One byte more than allowed, to see that there is more.
-    try self.init(capacity: limit + 1) { (buffer) throws(SecretReadError) in
+    unsafe try self.init(capacity: limit + 1) { (buffer) throws(SecretReadError) in
       var used = 0
       while used < buffer.count {
-        let count = read(
+        let count = unsafe read(
           descriptor, buffer.baseAddress?.advanced(by: used), buffer.count - used)
         if count == 0 { return used }
         if count > 0 {

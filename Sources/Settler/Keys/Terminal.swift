@@ -15,24 +15,24 @@ enum Terminal {
   /// Reads a line from stdin, which must be a terminal. The prompt goes to stderr.
   static func ask(_ prompt: String) throws -> Secret {
     var usual = termios()
-    guard tcgetattr(STDIN_FILENO, &usual) == 0 else { throw Interrupted() }
+    guard unsafe tcgetattr(STDIN_FILENO, &usual) == 0 else { throw Interrupted() }
     var silent = usual
     // Keys come one by one, so that every one of them, Ctrl-C too, is read here and the terminal is always put back.
     silent.c_lflag &= ~tcflag_t(ECHO | ICANON | ISIG)
-    guard tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent) == 0 else { throw Interrupted() }
+    guard unsafe tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent) == 0 else { throw Interrupted() }
     defer {
-      tcsetattr(STDIN_FILENO, TCSAFLUSH, &usual)
+      unsafe tcsetattr(STDIN_FILENO, TCSAFLUSH, &usual)
       Program.draw("\n")
     }
     Program.draw(prompt)
-    return try Secret(capacity: limit) { try line(into: $0) }
+    return try unsafe Secret(capacity: limit) { try unsafe line(into: $0) }
   }
 
   private static func line(into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
     var count = 0
     while true {
       var key: UInt8 = 0
-      let got = read(STDIN_FILENO, &key, 1)
+      let got = unsafe read(STDIN_FILENO, &key, 1)
       if got < 0, errno == EINTR { continue }
       guard got == 1 else { throw Interrupted() }
       switch key {
@@ -43,13 +43,13 @@ enum Terminal {
       case 0x08, 0x7f:  // Backspace takes a whole UTF-8 character.
         while count > 0 {
           count -= 1
-          if buffer[count] & 0xc0 != 0x80 { break }
+          if unsafe buffer[count] & 0xc0 != 0x80 { break }
         }
       case 0x15:  // Ctrl-U
         count = 0
       default:
         guard count < buffer.count else { throw Interrupted() }
-        buffer[count] = key
+        unsafe buffer[count] = key
         count += 1
       }
     }
