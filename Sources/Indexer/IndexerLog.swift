@@ -47,8 +47,7 @@ final class IndexerLog: Sendable {
     let elapsed = Double((ContinuousClock.now - start).components.seconds)
     let left = done > 0 ? Int(elapsed / done - elapsed) : 0
     let text = "block \(block) of \(goal), \(Int(done * 100)) %, \(left) s to go"
-    FileHandle.standardError.write(Data("\r\u{1B}[K\(text)".utf8))
-    if block >= goal { FileHandle.standardError.write(Data("\n".utf8)) }
+    Program.hint("\r\u{1B}[K\(text)" + (block >= goal ? "\n" : ""))
   }
 
   private static func quoted(_ text: String) -> String {

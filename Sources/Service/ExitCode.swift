@@ -29,6 +29,7 @@ public enum Program {
   ) async -> Never {
     // A reader that goes away (`| head`) is an error of a write, not the end of the process.
     signal(SIGPIPE, SIG_IGN)
+    occupyStandardDescriptors()
     do {
       let code = try await work(
         Array(CommandLine.arguments.dropFirst()), ProcessInfo.processInfo.environment)
@@ -42,13 +43,44 @@ public enum Program {
     }
   }
 
-  /// One line on stdout: facts.
+  /// One line on stdout: facts. Facts that nobody gets are a failure: the process ends with exit code 1.
   public static func say(_ line: String) {
-    FileHandle.standardOutput.write(Data((line + "\n").utf8))
+    if let problem = write(line + "\n", to: STDOUT_FILENO) {
+      note("cannot write to stdout: \(problem)")
+      exit(ExitCode.failed.rawValue)
+    }
   }
 
-  /// One line on stderr: diagnostics and progress.
-  public static func note(_ line: String) {
-    FileHandle.standardError.write(Data((line + "\n").utf8))
+  /// One line on stderr: diagnostics and progress. Work goes on where nobody can be told.
+  public static func note(_ line: String) { hint(line + "\n") }
+
+  /// Text on stderr as it is: a line of progress that is written over, a question.
+  public static func hint(_ text: String) { _ = write(text, to: STDERR_FILENO) }
+
+  /// `write(2)` until all is written; otherwise why it is not. (`FileHandle.write` would trap.)
+  private static func write(_ text: String, to descriptor: Int32) -> String? {
+    var rest = Array(text.utf8)[...]
+    while !rest.isEmpty {
+      let count = rest.withUnsafeBytes { Foundation.write(descriptor, $0.baseAddress, $0.count) }
+      if count >= 0 {
+        rest = rest.dropFirst(count)
+      } else if errno == EAGAIN {
+        // A terminal or pipe that another process has set to non-blocking.
+        var ready = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+        poll(&ready, 1, -1)
+      } else if errno != EINTR {
+        return String(cString: strerror(errno))
+      }
+    }
+    return nil
+  }
+
+  /// Otherwise the first socket would get the number of a closed stdout, and facts would be written to the database server.
+  /// Opened the wrong way round, so that using them is still an error (gnulib, stdopen.c).
+  private static func occupyStandardDescriptors() {
+    for descriptor in [STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO]
+    where fcntl(descriptor, F_GETFD) == -1 {
+      _ = open("/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY)
+    }
   }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import Service
 
 /// Asks the person at the terminal for a secret, without showing what is typed.
 enum Terminal {
@@ -55,6 +56,6 @@ enum Terminal {
   }
 
   private static func show(_ text: String) {
-    FileHandle.standardError.write(Data(text.utf8))
+    Program.hint(text)
   }
 }
