@@ -1,5 +1,5 @@
 import Ethereum
-import Foundation
+import JSON
 
 /// One served message as a metering service reports it: a line of NDJSON (CONTRACT, `meter ingest`).
 ///
@@ -21,15 +21,11 @@ struct UsageRecord: Equatable, Sendable {
   ///
   /// Tokens may be left out when `units` are given. A key that is not known is refused: a misspelt
   /// `output_tokens` must not become a free answer.
-  init(line: some Collection<UInt8>) throws(RecordError) {
-    guard let object = (try? JSONSerialization.jsonObject(with: Data(line))) as? [String: Any]
-    else {
-      throw RecordError(requestID: nil, field: nil, "the line is no JSON object")
-    }
-    var fields = Fields(object)
+  init(line: [UInt8]) throws(RecordError) {
+    var fields = try Fields(line: line)
     let requestID = try fields.text("request_id")
     fields.requestID = requestID
-    if let unknown = object.keys.filter({ !Fields.known.contains($0) }).min() {
+    if let unknown = fields.object.keys.filter({ !Fields.known.contains($0) }).min() {
       throw fields.error(
         unknown,
         "is no field of a usage record; the fields are \(Fields.known.joined(separator: ", "))")
@@ -91,10 +87,26 @@ private struct Fields {
     "request_id", "account", "model", "node", "input_tokens", "output_tokens", "units", "at",
     "proof",
   ]
-  private let object: [String: Any]
+  let object: [String: JSONValue]
   var requestID: String?
 
-  init(_ object: [String: Any]) { self.object = object }
+  /// A byte order mark, as Windows programs begin their files with, is ignored (RFC 8259, section 8.1).
+  init(line: [UInt8]) throws(RecordError) {
+    let mark: [UInt8] = [0xef, 0xbb, 0xbf]
+    let value: JSONValue
+    do {
+      value = try JSONValue(parsing: line.starts(with: mark) ? Array(line.dropFirst(3)) : line)
+    } catch {
+      throw RecordError(
+        requestID: nil, field: nil,
+        "the line is no JSON object: \(error.problem) at byte \(error.offset)")
+    }
+    guard case .object(let members) = value else {
+      throw RecordError(
+        requestID: nil, field: nil, "the line is no JSON object, it is \(value.kind)")
+    }
+    object = Dictionary(members.map { ($0.key, $0.value) }, uniquingKeysWith: { first, _ in first })
+  }
 
   func error(_ field: String, _ problem: String) -> RecordError {
     RecordError(requestID: requestID, field: field, "\(field.prefix(60)) \(problem)")
@@ -109,41 +121,39 @@ private struct Fields {
     return text
   }
 
+  private func value(_ field: String) -> JSONValue? {
+    guard let value = object[field], value != .null else { return nil }
+    return value
+  }
+
   func optionalText(_ field: String) throws(RecordError) -> String? {
-    guard let value = object[field], !(value is NSNull) else { return nil }
-    guard let text = value as? String else {
-      throw error(field, "is \(quoted(value)); give a text")
-    }
+    guard let value = value(field) else { return nil }
+    guard let text = value.string else { throw error(field, "is \(quoted(value)); give a text") }
     return text
   }
 
   func count(_ field: String, default absent: Int64?) throws(RecordError) -> Int64 {
-    guard let value = object[field], !(value is NSNull) else {
+    guard let value = value(field) else {
       guard let absent else { throw error(field, "is missing") }
       return absent
     }
     return try count(field, value)
   }
 
-  private func count(_ field: String, _ value: Any) throws(RecordError) -> Int64 {
-    let wanted = "give a whole number from 0 to \(Int64.max)"
-    // A boolean is an NSNumber too; from 2^53 on a number that was read as a floating one may be rounded.
-    guard let number = value as? NSNumber, !isBoolean(number) else {
-      throw error(field, "is \(quoted(value)); \(wanted)")
+  private func count(_ field: String, _ value: JSONValue) throws(RecordError) -> Int64 {
+    guard let text = value.number, let count = wholeNumber(text), count >= 0 else {
+      throw error(field, "is \(quoted(value)); give a whole number from 0 to \(Int64.max)")
     }
-    let isFloating = ["d", "f"].contains(String(cString: number.objCType))
-    let exact = isFloating ? wholeNumber(number.doubleValue) : Int64(exactly: number)
-    guard let exact, exact >= 0 else { throw error(field, "is \(quoted(value)); \(wanted)") }
-    return exact
+    return count
   }
 
   func units() throws(RecordError) -> [String: Int64] {
-    guard let value = object["units"], !(value is NSNull) else { return [:] }
-    guard let given = value as? [String: Any] else {
+    guard let value = value("units") else { return [:] }
+    guard case .object(let given) = value else {
       throw error("units", "is \(quoted(value)); give an object like {\"image\": 1}")
     }
     var units: [String: Int64] = [:]
-    for (unit, quantity) in given.sorted(by: { $0.key < $1.key }) {
+    for (unit, quantity) in given {
       guard isUnitName(unit), !["input_token", "output_token"].contains(unit) else {
         throw error(
           "units",
@@ -156,12 +166,12 @@ private struct Fields {
   }
 }
 
-private func wholeNumber(_ value: Double) -> Int64? {
-  abs(value) < 0x1p53 ? Int64(exactly: value) : nil
-}
-
-private func isBoolean(_ number: NSNumber) -> Bool {
-  type(of: number) == type(of: NSNumber(value: true)) && String(cString: number.objCType) == "c"
+/// Exactly what is written: `5`, and `5.0` of languages that count in floating numbers; no exponent.
+private func wholeNumber(_ text: String) -> Int64? {
+  let parts = text.split(separator: ".", maxSplits: 1)
+  guard let whole = parts.first, parts.dropFirst().allSatisfy({ $0.allSatisfy { $0 == "0" } })
+  else { return nil }
+  return Int64(whole)
 }
 
 /// `^[a-z][a-z0-9_]{0,63}$`, as credits.price checks it.
@@ -174,7 +184,8 @@ private func isUnitName(_ text: String) -> Bool {
 }
 
 /// A value in an error: short, because it came from outside.
-private func quoted(_ value: Any) -> String {
-  let text = "\(value)"
-  return "“" + (text.count <= 60 ? text : text.prefix(60) + "…") + "”"
+private func quoted(_ value: JSONValue) -> String { quoted(value.string ?? value.description) }
+
+private func quoted(_ text: String) -> String {
+  "“" + (text.count <= 60 ? text : text.prefix(60) + "…") + "”"
 }

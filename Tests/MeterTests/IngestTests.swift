@@ -46,7 +46,7 @@ private let good =
     #expect(results[1].json == #"{"request_id":"r1","status":"ok","cost":"1"}"#)
     #expect(
       results[0].json
-        == #"{"request_id":null,"status":"invalid","cost":null,"error":"the line is no JSON object"}"#
+        == #"{"request_id":null,"status":"invalid","cost":null,"error":"the line is no JSON object: an unknown word at byte 1"}"#
     )
   }
 
