@@ -19,8 +19,10 @@ struct Ingest {
     var refused = 0
   }
 
-  /// - Parameter input: an open file or stdin.
-  func run(_ input: FileHandle) async throws -> Summary {
+  /// - Parameters:
+  ///   - input: an open file or stdin.
+  ///   - name: what it is called in errors.
+  func run(_ input: FileHandle, name: String) async throws -> Summary {
     var connection = try await Ledger.open(databaseURL, as: .meter, migrations: migrations)
     var splitter = LineSplitter()
     var batch = IngestBatch()
@@ -35,7 +37,10 @@ struct Ingest {
       }
       batch = IngestBatch()
     }
-    while !isStopped(), let chunk = try input.read(upToCount: 1 << 16), !chunk.isEmpty {
+    while !isStopped(),
+      let chunk = try FileError.reading(name, { try input.read(upToCount: 1 << 16) }),
+      !chunk.isEmpty
+    {
       for line in splitter.received(chunk) {
         batch.add(line)
         if batch.count >= batchSize { try await flush() }

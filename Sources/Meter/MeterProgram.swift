@@ -73,8 +73,7 @@ struct MeterProgram {
   }
 
   private func address(at place: Int, _ what: String) throws -> Address {
-    let text = try arguments.word(at: place, what)
-    return try arguments.parsed(what, text) { try Address($0) }
+    try arguments.parsedWord(at: place, what) { try Address($0) }
   }
 
   private func time() throws -> String? {
@@ -89,10 +88,11 @@ struct MeterProgram {
     try arguments.expectWords(2)
     let input: FileHandle
     if let path = arguments.words.dropFirst().first {
-      guard let file = FileHandle(forReadingAtPath: path) else {
-        throw UsageError("cannot read \(path)")
+      do {
+        input = try FileError.reading(path) { try FileHandle(forReadingFrom: URL(filePath: path)) }
+      } catch {
+        throw UsageError("\(error)")
       }
-      input = file
     } else {
       input = .standardInput
     }
@@ -102,7 +102,7 @@ struct MeterProgram {
       databaseURL: try arguments.required("database-url"),
       migrations: Ledger.migrationsDirectory(environment), batchSize: 500, say: Program.say,
       note: { Program.note("meter: \($0)") }, isStopped: { stopped.load(ordering: .relaxed) })
-    let summary = try await ingest.run(input)
+    let summary = try await ingest.run(input, name: arguments.words.dropFirst().first ?? "stdin")
     withExtendedLifetime(signals) {}
     let counts = summary.counts.sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }
     Program.note("meter: " + (counts.isEmpty ? "no records" : counts.joined(separator: ", ")))
@@ -165,7 +165,9 @@ struct MeterProgram {
   private func setPrice() async throws {
     try arguments.expectWords(3)
     let model = try arguments.word(at: 2, "the model")
-    guard let unit = arguments.all("unit").last else { throw UsageError("--unit is missing") }
+    guard let unit = arguments.all("unit").last, !unit.isEmpty else {
+      throw UsageError("--unit is missing")
+    }
     guard let prlx = arguments.option("prlx") else { throw UsageError("--prlx is missing") }
     let per = arguments.option("per") ?? "1"
     guard let units = UInt256(decimal: per), units > 0 else {
@@ -192,9 +194,11 @@ struct MeterProgram {
             ]
           })
       ],
-      prices.map {
-        "\($0.model)  \($0.unit)  \(PRLX.text($0.wei)) PRLX  from \($0.from ?? "always")  to \($0.to ?? "-")"
-      }.joined(separator: "\n"))
+      prices.isEmpty
+        ? "no price is set; see meter price set"
+        : prices.map {
+          "\($0.model)  \($0.unit)  \(PRLX.text($0.wei)) PRLX  from \($0.from ?? "always")  to \($0.to ?? "-")"
+        }.joined(separator: "\n"))
   }
 
   private func setNode() async throws {
@@ -220,8 +224,10 @@ struct MeterProgram {
             ]
           })
       ],
-      nodes.map { "\($0.node)  \($0.wallet)  from \($0.from ?? "always")  to \($0.to ?? "-")" }
-        .joined(separator: "\n"))
+      nodes.isEmpty
+        ? "no node is set; see meter node set"
+        : nodes.map { "\($0.node)  \($0.wallet)  from \($0.from ?? "always")  to \($0.to ?? "-")" }
+          .joined(separator: "\n"))
   }
 
   private func rule() async throws -> ExitCode {
@@ -230,8 +236,9 @@ struct MeterProgram {
     try arguments.expectWords(rule == "limit" ? 3 : 2)
     var limit: UInt256?
     if rule == "limit" {
-      let text = try arguments.word(at: 2, "the limit")
-      limit = text == "none" ? nil : try arguments.parsed("limit", text) { try PRLX.wei($0) }
+      limit = try arguments.parsedWord(at: 2, "the limit") { text in
+        text == "none" ? nil : try PRLX.wei(text)
+      }
     }
     if rule == "freeze", arguments.option("reason") == nil {
       throw UsageError("--reason is missing")

@@ -36,7 +36,9 @@ struct SettlerProgram {
       Program.say(try SettlerHelp.text(for: arguments.words.first))
       return .done
     }
-    switch try arguments.word(at: 0, "a command") {
+    let command = try arguments.word(at: 0, "a command")
+    try arguments.expectWords(try SettlerHelp.words(of: command))
+    switch command {
     case "split": try await split()
     case "epoch": try await epoch()
     case "plan": try await plan()
