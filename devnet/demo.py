@@ -8,6 +8,7 @@ import argparse
 import json
 import os
 import random
+import shlex
 import signal
 import subprocess
 import sys
@@ -289,10 +290,11 @@ class Demo:
         self.check("the report was written", report.stat().st_size > 1000, True)
         self.tell(f"report: {report}")
         if self.keep:
-            print("\nexport " + "\nexport ".join(f"{k}='{self.env[k]}'" for k in (
+            variables = {k: self.env[k] for k in (
                 "DATABASE_URL", "RPC_URL", "CHAIN_ID", "VAULT_ADDRESS", "TOKEN_ADDRESS", "START_BLOCK", "SETTLER_ADDRESS",
-                "APPROVERS", "APPROVALS_REQUIRED")) + f"\nexport KEYS='{self.work}' ACCOUNT='{users[19]['address']}'   # dev keys, and a user"
-                f"\nexport PATH='{self.programs}':$PATH")
+                "APPROVERS", "APPROVALS_REQUIRED")} | {"KEYS": str(self.work), "ACCOUNT": users[19]["address"]}
+            print("\n" + "".join(f"export {k}={shlex.quote(v)}\n" for k, v in variables.items())
+                  + f"export PATH={shlex.quote(str(self.programs))}:$PATH")
 
     def usage(self, users, nodes):
         """5,000 records: the worked examples, text and images, fallback, repeats, and mistakes a client can make."""
@@ -326,12 +328,14 @@ class Demo:
             [str(self.programs / "settler"), "run", str(epoch), "--key", str(self.key_file("settler")), "--timeout", "60s"],
             env=self.env, stdout=subprocess.DEVNULL, stderr=open(self.work / "settler-killed.log", "w"))
         with psycopg.connect(self.database_url, autocommit=True) as db:
-            while db.execute("SELECT count(*) FROM credits.broadcast").fetchone()[0] == 0:
-                if settler.poll() is not None:
-                    raise Failed(f"the settler ended by itself, see {self.work}/settler-killed.log")
-                time.sleep(0.001)
-            settler.send_signal(signal.SIGKILL)
-            settler.wait()
+            try:
+                while db.execute("SELECT count(*) FROM credits.broadcast").fetchone()[0] == 0:
+                    if settler.poll() is not None:
+                        raise Failed(f"the settler ended by itself, see {self.work}/settler-killed.log")
+                    time.sleep(0.001)
+            finally:
+                settler.kill()
+                settler.wait()
             stored, sent = db.execute("SELECT (SELECT count(*) FROM credits.attempt), (SELECT count(DISTINCT hash) FROM credits.broadcast)").fetchone()
         return f"settler killed with -9 after {sent} broadcast ({stored} signed and stored)"
 
@@ -352,19 +356,22 @@ def main():
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--keep", action="store_true")
     demo = Demo(parser.parse_args())
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(143))
+    held = False
     try:
         demo.play()
         demo.stop()
+        held = True
     except Failed as failure:
         print(f"FAILED: {failure}", file=sys.stderr)
-        return 1
     finally:
-        if demo.indexer and demo.indexer.poll() is None and not (demo.keep and sys.exc_info()[0] is None):
+        if demo.indexer and not (held and demo.keep):
             demo.indexer.kill()
             demo.indexer.wait()
-    demo.tell("every check held")
-    return 0
+    if held:
+        demo.tell("every check held")
+    return 0 if held else 1
 
 
 if __name__ == "__main__":

@@ -109,7 +109,8 @@ extension ApprovalError: CustomStringConvertible {
       "the manifest is for settler \(manifest), this host signs as \(configured); check"
         + " SETTLER_ADDRESS and the key"
     case .expired(let at, let now):
-      "the manifest expired at Unix time \(at), it is \(now); plan the epoch again"
+      "the plan expired at \(UnixTime.text(at)), it is \(UnixTime.text(now)) now; make a new one with"
+        + " settler plan --again"
     case .plannerIsSettler(let address):
       "\(address) planned the epoch and is the settlement key; plan with another key"
     case .plannerIsApprover(let address):

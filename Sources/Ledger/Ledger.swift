@@ -61,8 +61,9 @@ public enum Ledger {
 
   /// Where the migrations are: `MIGRATIONS_DIR`, else the checkout's folder above the executable, else the installed one.
   public static func migrationsDirectory(_ environment: [String: String]) -> String {
-    if let named = environment["MIGRATIONS_DIR"] { return named }
-    var folder = URL(fileURLWithPath: CommandLine.arguments[0]).resolvingSymlinksInPath()
+    if let named = environment["MIGRATIONS_DIR"], !named.isEmpty { return named }
+    // Not argument 0: a program that is found on the PATH is only a name there.
+    var folder = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
     for _ in 0..<6 {
       folder.deleteLastPathComponent()
       let candidate = folder.appendingPathComponent("migrations")

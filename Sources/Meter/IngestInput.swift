@@ -4,15 +4,20 @@ import Service
 /// The bytes of a file or of stdin, as they come. Waiting for them blocks the thread that calls.
 struct IngestInput {
   private let descriptor: Int32
+  private let name: String
 
   struct ReadError: Error, CustomStringConvertible { let description: String }
 
-  static let standard = IngestInput(descriptor: STDIN_FILENO)
+  static let standard = IngestInput(descriptor: STDIN_FILENO, name: "stdin")
 
-  private init(descriptor: Int32) { self.descriptor = descriptor }
+  private init(descriptor: Int32, name: String) {
+    self.descriptor = descriptor
+    self.name = name
+  }
 
   /// Opens a file, for as long as the process lives (open(2)).
   init(path: String) throws(UsageError) {
+    name = path
     descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else {
       throw UsageError(unsafe "cannot read \(path): \(String(cString: strerror(errno)))")
@@ -31,7 +36,7 @@ struct IngestInput {
       if count < 0, errno == EINTR { continue }
       guard count >= 0 else {
         throw ReadError(
-          description: unsafe "cannot read the records: \(String(cString: strerror(errno)))")
+          description: unsafe "cannot read \(name): \(String(cString: strerror(errno)))")
       }
       return count == 0 ? nil : Array(bytes.prefix(count))
     }

@@ -73,8 +73,7 @@ struct MeterProgram {
   }
 
   private func address(at place: Int, _ what: String) throws -> Address {
-    let text = try arguments.word(at: place, what)
-    return try arguments.parsed(what, text) { try Address($0) }
+    try arguments.parsedWord(at: place, what) { try Address($0) }
   }
 
   private func ingest() async throws -> ExitCode {
@@ -153,9 +152,8 @@ struct MeterProgram {
   private func setPrice() async throws {
     try arguments.expectWords(3)
     let model = try arguments.word(at: 2, "the model")
-    guard let unit = arguments.all("unit").first, arguments.all("unit").count == 1 else {
-      throw UsageError("--unit is to be given once; write --unit input_token")
-    }
+    guard let unit = arguments.all("unit").first, arguments.all("unit").count == 1, !unit.isEmpty
+    else { throw UsageError("--unit is to be given once; write --unit input_token") }
     let prlx = try arguments.required("prlx")
     let per = arguments.optional("per") ?? "1"
     guard let units = UInt256(decimal: per), units > 0 else {
@@ -183,9 +181,11 @@ struct MeterProgram {
             ]
           })
       ],
-      prices.map {
-        "\($0.model)  \($0.unit)  \(PRLX.text($0.wei)) PRLX  from \($0.from ?? "always")  to \($0.to ?? "-")"
-      }.joined(separator: "\n"))
+      prices.isEmpty
+        ? "no price is set; see meter price set"
+        : prices.map {
+          "\($0.model)  \($0.unit)  \(PRLX.text($0.wei)) PRLX  from \($0.from ?? "always")  to \($0.to ?? "-")"
+        }.joined(separator: "\n"))
   }
 
   private func setNode() async throws {
@@ -212,8 +212,10 @@ struct MeterProgram {
             ]
           })
       ],
-      nodes.map { "\($0.node)  \($0.wallet)  from \($0.from ?? "always")  to \($0.to ?? "-")" }
-        .joined(separator: "\n"))
+      nodes.isEmpty
+        ? "no node is set; see meter node set"
+        : nodes.map { "\($0.node)  \($0.wallet)  from \($0.from ?? "always")  to \($0.to ?? "-")" }
+          .joined(separator: "\n"))
   }
 
   private func rule() async throws -> ExitCode {
@@ -222,8 +224,9 @@ struct MeterProgram {
     try arguments.expectWords(rule == "limit" ? 3 : 2)
     var limit: UInt256?
     if rule == "limit" {
-      let text = try arguments.word(at: 2, "the limit")
-      limit = text == "none" ? nil : try arguments.parsed("limit", text) { try PRLX.wei($0) }
+      limit = try arguments.parsedWord(at: 2, "the limit") { text in
+        text == "none" ? nil : try PRLX.wei(text)
+      }
     }
     if rule == "freeze" { _ = try arguments.required("reason") }
     let status = try await open().setRule(

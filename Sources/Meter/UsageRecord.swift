@@ -23,8 +23,12 @@ struct UsageRecord: Equatable, Sendable {
   /// Tokens may be left out when `units` are given. A key that is not known is refused: a misspelt
   /// `output_tokens` must not become a free answer.
   init(line: [UInt8]) throws(RecordError) {
+    // A byte order mark, as Windows programs begin their files with, is ignored (RFC 8259, section 8.1).
+    let mark: [UInt8] = [0xef, 0xbb, 0xbf]
     let json: JSONValue
-    do { json = try JSONValue(parsing: line) } catch {
+    do {
+      json = try JSONValue(parsing: line.starts(with: mark) ? Array(line.dropFirst(3)) : line)
+    } catch {
       throw RecordError(requestID: nil, field: nil, "the line is \(error)")
     }
     guard case .object(let members) = json else {

@@ -119,6 +119,18 @@ public struct Arguments: Sendable {
     }
   }
 
+  /// The same for the word at a place; `what` names it: the account.
+  public func parsedWord<Value>(
+    at place: Int, _ what: String, _ parse: (String) throws -> Value
+  ) throws(UsageError) -> Value {
+    let text = try word(at: place, what)
+    do {
+      return try parse(text)
+    } catch {
+      throw UsageError("\(what): \(error)")
+    }
+  }
+
   /// The word at a place; `what` names it when it is missing.
   public func word(at place: Int, _ what: String) throws(UsageError) -> String {
     guard words.indices.contains(place) else { throw UsageError("\(what) is missing") }

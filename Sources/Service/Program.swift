@@ -10,6 +10,7 @@ public enum Program {
   ) async -> Never {
     // A reader that goes away (`| head`) is an error of a write, not a signal.
     signal(SIGPIPE, SIG_IGN)
+    occupyStandardDescriptors()
     do {
       let code = try await work(
         Array(CommandLine.arguments.dropFirst()), ProcessInfo.processInfo.environment)
@@ -51,10 +52,23 @@ public enum Program {
       }
       if count >= 0 {
         rest = rest.dropFirst(count)
+      } else if errno == EAGAIN {
+        // A terminal or pipe that another process has set to non-blocking.
+        var ready = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+        unsafe poll(&ready, 1, -1)
       } else if errno != EINTR {
         return unsafe String(cString: strerror(errno))
       }
     }
     return nil
+  }
+
+  /// Otherwise the first socket would get the number of a closed stdout, and facts would be written to the database server.
+  /// Opened the wrong way round, so that using them is still an error (gnulib, stdopen.c).
+  private static func occupyStandardDescriptors() {
+    for descriptor in [STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO]
+    where fcntl(descriptor, F_GETFD) == -1 {
+      _ = unsafe open("/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY)
+    }
   }
 }

@@ -17,10 +17,6 @@ struct ApprovalFile {
       """
   }
 
-  func write(to path: String) throws {
-    try Data(text.utf8).write(to: URL(filePath: path), options: .atomic)
-  }
-
   private static let limit = 256 << 20
 
   /// The manifest's hash and the signature of a file that came back.

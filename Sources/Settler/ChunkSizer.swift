@@ -43,6 +43,20 @@ struct ChunkSizer {
   /// 52,800 were measured for a payee never paid before; two new storage slots are 44,200 of them (EIP-2929).
   private static let firstPaymentGas: UInt64 = 60_000
 
+  /// About what all transactions of a manifest will use: full ones of charges as estimated, payments at the price of a first.
+  func gas(of manifest: Manifest) async throws -> UInt64 {
+    var gas: UInt64 = 0
+    if let chunk = manifest.chargeChunks.first {
+      let one = try await chain.estimateGas(
+        from: settler, to: vault, data: manifest.chargeCallData(chunk))
+      gas = UInt64(manifest.chargeChunks.count).multipliedReportingOverflow(by: one).partialValue
+    }
+    let payments = UInt64(manifest.payeeCount)
+    let perTransaction = UInt64(manifest.limits.paymentsPerTransaction)
+    let chunks = payments / perTransaction + (payments % perTransaction == 0 ? 0 : 1)
+    return gas &+ chunks &* Self.base &+ payments &* Self.firstPaymentGas
+  }
+
   private func size(_ count: Int, _ call: (Int) throws -> [UInt8]) async throws -> Int {
     var size = min(max(count, 1), Self.most)
     guard count > 0 else { return size }

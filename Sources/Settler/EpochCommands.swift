@@ -71,7 +71,9 @@ extension SettlerProgram {
         + " infrastructure \(row.split.infrastructureBasisPoints) (\(row.split.infrastructureWallet)),"
         + " fallback to \(row.split.fallbackTo.rawValue)"
     }
-    print(.object([("splits", output)]), lines.joined(separator: "\n"))
+    print(
+      .object([("splits", output)]),
+      lines.isEmpty ? "no split is set; see settler split set" : lines.joined(separator: "\n"))
   }
 
   // MARK: epoch
@@ -134,9 +136,7 @@ extension SettlerProgram {
   // MARK: hold, cancel
 
   func hold(_ held: Bool) async throws {
-    let payee = try arguments.parsed("address", try arguments.word(at: 1, "the address")) {
-      try Address($0)
-    }
+    let payee = try arguments.parsedWord(at: 1, "the payee") { try Address($0) }
     let reason = arguments.optional("reason")
     guard !held || reason?.isEmpty == false else { throw UsageError("--reason is missing") }
     let connection = try await openLedger()
@@ -163,7 +163,10 @@ extension SettlerProgram {
             })
         )
       ]),
-      rows.map { "\($0.payee) since \($0.since): \($0.reason.onOneLine)" }.joined(separator: "\n"))
+      rows.isEmpty
+        ? "no payee is held"
+        : rows.map { "\($0.payee) since \($0.since): \($0.reason.onOneLine)" }.joined(
+          separator: "\n"))
   }
 
   func cancel() async throws {

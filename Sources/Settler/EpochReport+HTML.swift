@@ -30,7 +30,7 @@ extension EpochReport {
       \(heldTable)
       \(exceptionsSection)
       \(transactionsTable)
-      <footer><p>Amounts are PRLX, exact to the wei. The CSV of this report carries wei. Anyone can recompute it: <code>auditor bundle \(epoch.epoch)</code>, <code>auditor verify</code>.</p></footer>
+      <footer><p>Amounts are PRLX, exact to the wei. The CSV of this report carries wei. <code>auditor reconcile</code> shows that the ledger is what the chain says.</p></footer>
       </body>
       </html>
 
@@ -53,8 +53,8 @@ extension EpochReport {
       ("Infrastructure", amount(view.epoch.totals.infrastructure)),
       ("Collected of \(amount(view.charges.planned))", amount(view.charges.collected)),
       ("Paid", amount(paid)),
-      ("Carried", amount(view.carried)),
-      ("Exposure now", amount(exposure)),
+      ("Carried, owed and not paid", amount(view.carried)),
+      ("Spent and not yet charged, now", amount(exposure)),
     ]
     let items = cells.map { "<div><dt>\($0.0)</dt><dd>\($0.1)</dd></div>" }
     return "<dl class=\"figures\">\(items.joined(separator: "\n"))</dl>"
@@ -69,14 +69,14 @@ extension EpochReport {
       return [
         "<code>\(line.payee.checksummed)</code>", line.role.rawValue,
         work.map { grouped($0.requests) } ?? "–",
-        work.map { "\(escape($0.inputTokens)) / \(escape($0.outputTokens))" } ?? "–",
+        work.map { tokens($0) } ?? "–",
         amount(line.accrued), amount(line.owed), amount(line.paid),
       ]
     }
     rows += work.filter { $0.wallet == nil }.map { line in
       [
-        "project hardware (fallback)", "to \(split.fallbackTo.rawValue)", grouped(line.requests),
-        "\(escape(line.inputTokens)) / \(escape(line.outputTokens))", amount(line.share), "–", "–",
+        "project hardware (fallback)", "in \(split.fallbackTo.rawValue)", grouped(line.requests),
+        tokens(line), amount(line.share), "–", "–",
       ]
     }
     return section(
@@ -157,15 +157,15 @@ extension EpochReport {
     return bar([("operators", any ? 10_000 - fallback : 0, "a"), ("fallback", fallback, "d")])
   }
 
-  /// Hundredths of a percent of the gross; 0 where there is none or it is negative.
+  /// Hundredths of a percent of the gross, rounded; 0 where there is none or it is negative.
   private func share(_ part: SignedWei) -> Int64 {
     guard !view.epoch.gross.isNegative, !view.epoch.gross.isZero, !part.isNegative,
-      let ratio = try? part.magnitude.multiplied(
-        by: UInt256(10_000), dividedBy: view.epoch.gross.magnitude
+      let twice = try? part.magnitude.multiplied(
+        by: UInt256(20_000), dividedBy: view.epoch.gross.magnitude
       ).quotient,
-      let points = UInt64(exactly: ratio)
+      let points = UInt64(exactly: twice)
     else { return 0 }
-    return Int64(clamping: points)
+    return Int64(clamping: points / 2 + points % 2)
   }
 
   private func bar(_ parts: [(name: String, basisPoints: Int64, style: String)]) -> String {
@@ -215,8 +215,14 @@ extension EpochReport {
   private func amount(_ wei: UInt256) -> String { PRLX.text(wei) }
   private func amount(_ wei: SignedWei) -> String { PRLX.text(wei) }
 
-  private func grouped(_ number: Int64) -> String {
-    let digits = Array("\(number)")
+  private func tokens(_ work: Work) -> String {
+    "\(grouped(work.inputTokens)) / \(grouped(work.outputTokens))"
+  }
+
+  private func grouped(_ number: Int64) -> String { grouped("\(number)") }
+
+  private func grouped(_ number: String) -> String {
+    let digits = Array(escape(number))
     return String(
       digits.enumerated().flatMap { index, digit in
         index > 0 && (digits.count - index) % 3 == 0 && digits[index - 1] != "-"
@@ -252,6 +258,6 @@ extension EpochReport {
     .a { fill: var(--a) } .b { fill: var(--b) } .c { fill: var(--c) } .d { fill: var(--d) } .none { fill: var(--none) }
     .scroll { overflow-x: auto } table { border-collapse: collapse; width: 100% } th, td { text-align: left; padding: .35rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top }
     th { font-size: .85rem; color: var(--soft); font-weight: 500 } .n { text-align: right; font-variant-numeric: tabular-nums }
-    @media print { body { max-width: none; padding: 0; font-size: 10pt } section { break-inside: avoid } tr { break-inside: avoid } a { color: inherit; text-decoration: none } }
+    @media print { body { max-width: none; padding: 0; font-size: 10pt } h2, h3 { break-after: avoid } tr, figure { break-inside: avoid } a { color: inherit; text-decoration: none } }
     """
 }

@@ -73,7 +73,7 @@ extension EpochReport {
     for line in self.work where line.wallet == nil {
       rows.append([
         epoch, "fallback", "", "", "\(line.requests)", line.inputTokens, line.outputTokens,
-        "\(line.share)", "", "", "project hardware",
+        "\(line.share)", "", "", "project hardware; counted in \(split.fallbackTo.rawValue)",
       ])
     }
     for line in view.held {

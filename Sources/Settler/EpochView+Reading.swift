@@ -3,9 +3,12 @@ import Ethereum
 
 extension EpochView {
   /// Reads what there is of an epoch.
-  /// - Parameter policy: for saying how many approvals are missing; nil where none is configured.
+  ///
+  /// - Parameters:
+  ///   - required: approvals, for saying how many are missing; nil where no approvers are configured.
+  ///   - now: Unix seconds.
   static func read(
-    _ epoch: UInt64, _ reader: LedgerReader, policy: ApprovalPolicy?
+    _ epoch: UInt64, _ reader: LedgerReader, required: Int?, now: UInt64
   ) async throws -> EpochView {
     let row = try await reader.epoch(epoch)
     let stored = try await reader.manifest(of: epoch)
@@ -27,22 +30,27 @@ extension EpochView {
       epoch: row, manifest: manifest, waterfall: waterfall, paidBefore: paidBefore,
       payouts: payouts, transactions: transactions, collected: collected,
       waitingFor: waiting(
-        row, approvals: approvals, required: policy?.required, transactions,
+        row, approvals: approvals, required: required,
+        isExpired: manifest.map { $0.limits.expires <= now } ?? false, transactions,
         appliedTo: appliedTo))
   }
 
   /// What comes next, in plain words.
   static func waiting(
-    _ row: EpochRow, approvals: Int, required: Int?, _ transactions: [TransactionRow],
-    appliedTo: UInt64?
+    _ row: EpochRow, approvals: Int, required: Int?, isExpired: Bool,
+    _ transactions: [TransactionRow], appliedTo: UInt64?
   ) -> String? {
     switch row.state {
     case .open: return "settler epoch close"
     case .closed:
       return row.isTallied
         ? "a plan (settler plan \(row.epoch))" : "its sums (settler epoch close)"
+    case .planned where isExpired, .approved where isExpired:
+      return "a new plan, this one has expired (settler plan \(row.epoch) --again)"
     case .planned:
-      return required.map { "\(approvals) of \($0) approvals" } ?? "approvals (\(approvals) so far)"
+      return
+        (required.map { "\(approvals) of \($0) approvals" } ?? "approvals, \(approvals) so far")
+        + " (settler approve \(row.epoch) --manifest HASH)"
     case .approved: return "sending (settler run \(row.epoch))"
     case .charging, .paying:
       guard let open = transactions.first(where: { !$0.isDone }) else {

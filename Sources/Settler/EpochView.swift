@@ -30,6 +30,7 @@ struct EpochView: Equatable, Sendable {
 
   let epoch: EpochRow
   let manifest: Hash32?
+  let limits: Manifest.Limits?
   let payees: [PayeeLine]
   let charges: ChargeTotals
   let transactions: [TransactionRow]
@@ -77,7 +78,7 @@ extension EpochView {
     let owed = try held.reduce(manifest?.payoutsMaxTotal ?? .zero) { try $0.adding($1.owed) }
     let paid = try settled.values.reduce(UInt256.zero) { try $0.adding($1) }
     self.init(
-      epoch: epoch, manifest: manifest?.hash, payees: lines,
+      epoch: epoch, manifest: manifest?.hash, limits: manifest?.limits, payees: lines,
       charges: ChargeTotals(
         count: manifest?.charges.count ?? 0, planned: manifest?.chargesPlannedTotal ?? .zero,
         collected: collected),

@@ -1,3 +1,4 @@
+import Credits
 import Ethereum
 
 /// What a transaction offers for gas (EIP-1559).
@@ -6,6 +7,11 @@ struct Fees: Equatable, Sendable {
   let priorityFeePerGasWei: UInt256
 
   static let gwei = UInt256(1_000_000_000)
+
+  /// Wei as gwei: the nine decimals fewer than PRLX has are made up for.
+  static func gweiText(_ wei: UInt256) -> String {
+    (try? wei.multiplied(by: gwei)).map { PRLX.text($0) } ?? "\(wei) wei as"
+  }
 
   /// A first offer: twice the next base fee and a tip, so that six full blocks in a row do not strand it.
   ///

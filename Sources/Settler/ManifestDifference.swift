@@ -16,17 +16,34 @@ enum ManifestDifference {
     compare("method", stored.method.rawValue, rebuilt.method.rawValue)
     compare("predecessor", stored.predecessor?.hex ?? "none", rebuilt.predecessor?.hex ?? "none")
     compare("planned at", stored.plannedAt.hash, rebuilt.plannedAt.hash)
-    compare("gross", stored.gross, rebuilt.gross)
+    compare("gross", PRLX.text(stored.gross), PRLX.text(rebuilt.gross))
     for role in Role.allCases {
-      compare("\(role.rawValue) total", stored.totals[role], rebuilt.totals[role])
+      compare(
+        "\(role.rawValue) total", PRLX.text(stored.totals[role]), PRLX.text(rebuilt.totals[role]))
     }
     if stored.split != rebuilt.split { lines.append("the split differs") }
     compareRows(
-      "charge of", stored.charges.map { ($0.user, "spent \($0.spent), charged \($0.charged)") },
-      rebuilt.charges.map { ($0.user, "spent \($0.spent), charged \($0.charged)") }, &lines)
+      "charge of",
+      stored.charges.map {
+        ($0.user, "spent \(PRLX.text($0.spent)), charged \(PRLX.text($0.charged))")
+      },
+      rebuilt.charges.map {
+        ($0.user, "spent \(PRLX.text($0.spent)), charged \(PRLX.text($0.charged))")
+      }, &lines)
     compareRows(
-      "payee", stored.payees.map { ($0.address, "at most \($0.maxPaid), paid \($0.paidBefore)") },
-      rebuilt.payees.map { ($0.address, "at most \($0.maxPaid), paid \($0.paidBefore)") }, &lines)
+      "payee",
+      stored.payees.map {
+        (
+          $0.address,
+          "at most \(PRLX.text($0.maxPaid)) ever, paid before \(PRLX.text($0.paidBefore))"
+        )
+      },
+      rebuilt.payees.map {
+        (
+          $0.address,
+          "at most \(PRLX.text($0.maxPaid)) ever, paid before \(PRLX.text($0.paidBefore))"
+        )
+      }, &lines)
     compareRows(
       "held back", stored.heldBack.map { ($0.address, $0.reason) },
       rebuilt.heldBack.map { ($0.address, $0.reason) }, &lines)

@@ -57,6 +57,7 @@ extension EpochView {
           })
       ),
       ("waiting_for", .optional(waitingFor)),
+      ("expires", .optional(limits.map { UnixTime.text($0.expires) })),
       (
         "held",
         .array(
@@ -73,6 +74,10 @@ extension EpochView {
 
   /// The same for people, in PRLX.
   var text: String {
+    guard epoch.state != .open else {
+      return "epoch \(epoch.epoch): open since \(epoch.openedAt), added up when it is closed"
+        + (waitingFor.map { " (\($0))" } ?? "")
+    }
     var lines = [
       "epoch \(epoch.epoch): \(epoch.state.rawValue)",
       "  gross           \(PRLX.text(epoch.gross)) PRLX from \(epoch.debits) debits",
@@ -81,6 +86,12 @@ extension EpochView {
       "  infrastructure  \(PRLX.text(epoch.totals.infrastructure))",
     ]
     if let manifest { lines.append("  manifest        \(manifest.hex)") }
+    if let limits {
+      lines.append(
+        "  limits          expires \(UnixTime.text(limits.expires)); \(limits.maxTransactions) transactions of at most"
+          + " \(limits.gasPerTransaction) gas, at most \(Fees.gweiText(limits.maxFeePerGasWei)) gwei a gas"
+      )
+    }
     lines.append(
       "  charges         \(charges.count) users, planned \(PRLX.text(charges.planned)),"
         + " collected \(PRLX.text(charges.collected))")
@@ -99,7 +110,9 @@ extension EpochView {
         "  \(line.kind) nonce \(line.nonce) \(line.state.rawValue) \(line.hash?.hex ?? "")"
           + (line.outcomeBlock.map { " in block \($0)" } ?? ""))
     }
-    if carried != .zero { lines.append("  carried         \(PRLX.text(carried))") }
+    if carried != .zero {
+      lines.append("  carried         \(PRLX.text(carried)) owed and not paid by this epoch so far")
+    }
     if let waitingFor { lines.append("  waiting for     \(waitingFor)") }
     return lines.joined(separator: "\n")
   }

@@ -9,13 +9,16 @@ extension SettlerProgram {
   /// Prints the stored plan, or makes one: it spends nothing.
   func plan() async throws {
     let epoch = try arguments.epoch(at: 1)
+    let options = try planOptions()
     let connection = try await openLedger()
     let reader = try reader(connection)
+    let row = try await reader.epoch(epoch)
     if !arguments.has("again"), try await reader.manifest(of: epoch) != nil {
-      Self.log("epoch \(epoch) has a plan; this is it (--again makes a new one)")
+      let mayChange = [.planned, .approved].contains(row.state)
+      Self.log(
+        "epoch \(epoch) has a plan; this is it" + (mayChange ? " (--again makes a new one)" : ""))
       return try await show(epoch, reader)
     }
-    let row = try await reader.epoch(epoch)
     guard [.closed, .planned, .approved].contains(row.state) else {
       throw SettlerError.wrongState(epoch, row.state, wanted: "closed, planned or approved")
     }
@@ -28,32 +31,54 @@ extension SettlerProgram {
     let chain = try nodeChain()
     let facts = try await reader.facts(epoch: epoch)
     guard facts.method == .vault else { throw SettlerError.transferMethod }
-    let manifest = try await makeManifest(facts, settler: policy.settler, reader, chain)
+    let manifest = try await makeManifest(
+      facts, options, settler: policy.settler, reader, chain)
     let signature = try Plan(manifest).signed(by: key)
     try await SettlerSQL(connection: connection).storePlan(
       manifest, planner: key.address, signature: signature.bytes, again: arguments.has("again"))
     try await show(epoch, reader)
   }
 
+  /// What the planner chooses; wrong words are refused before anything is read.
+  private struct PlanOptions {
+    let minimums: Manifest.Options
+    let maxGas: UInt64
+    /// Nil: by the fees of the day.
+    let maxFeeWei: UInt256?
+    let lifeMs: Int64
+  }
+
+  private func planOptions() throws -> PlanOptions {
+    let maxGas = try arguments.number("max-gas") ?? Manifest.Limits.transactionGasCap
+    guard (100_000...Manifest.Limits.transactionGasCap).contains(maxGas) else {
+      throw UsageError(
+        "--max-gas is \(maxGas); give 100000 to \(Manifest.Limits.transactionGasCap), the most that a"
+          + " transaction may use (EIP-7825)")
+    }
+    let lifeMs = try arguments.durationMs("expires") ?? 7 * 86_400_000
+    guard lifeMs > 0 else {
+      throw UsageError("--expires is nothing; give approvers and the settler time, like 7d")
+    }
+    return PlanOptions(
+      minimums: Manifest.Options(
+        minPayoutWei: try arguments.amount("min-payout") ?? .zero,
+        minChargeWei: try arguments.amount("min-charge") ?? .zero),
+      maxGas: maxGas, maxFeeWei: try arguments.optional("max-fee").map { try gwei($0) },
+      lifeMs: lifeMs)
+  }
+
   private func makeManifest(
-    _ facts: SettlementFacts, settler: Address, _ reader: LedgerReader, _ chain: NodeChain
+    _ facts: SettlementFacts, _ options: PlanOptions, settler: Address, _ reader: LedgerReader,
+    _ chain: NodeChain
   ) async throws -> Manifest {
     let check = ChainCheck(chain: chain, vault: facts.vault)
     try await check.checkVault(
       chainID: facts.chainID, settler: settler, at: facts.plannedAt.hash)
-    let minimums = Manifest.Options(
-      minPayoutWei: try arguments.amount("min-payout") ?? .zero,
-      minChargeWei: try arguments.amount("min-charge") ?? .zero)
-    let maxGas = try arguments.number("max-gas") ?? Manifest.Limits.transactionGasCap
-    guard (100_000...Manifest.Limits.transactionGasCap).contains(maxGas) else {
-      throw UsageError(
-        "--max-gas is \(maxGas); 100000…\(Manifest.Limits.transactionGasCap) (EIP-7825)")
-    }
-    let lifeMs = try arguments.durationMs("expires") ?? 7 * 86_400_000
-    let expires = UInt64(clamping: (clock.nowMs() + lifeMs) / 1_000)
+    let maxGas = options.maxGas
+    let expires = UInt64(clamping: (clock.nowMs() + options.lifeMs) / 1_000)
     let market = try await chain.fees()
     let cap =
-      try arguments.optional("max-fee").map { try gwei($0) }
+      try options.maxFeeWei
       ?? Fees.defaultCap(baseFeeWei: market.baseFeeWei, tipWei: market.tipWei)
     func limits(charges: Int, payments: Int, transactions: Int) -> Manifest.Limits {
       Manifest.Limits(
@@ -62,7 +87,8 @@ extension SettlerProgram {
     }
     func build(_ limits: Manifest.Limits) throws -> Manifest {
       try ManifestBuilder.build(
-        facts, ManifestBuilder.Options(settler: settler, limits: limits, minimums: minimums))
+        facts, ManifestBuilder.Options(settler: settler, limits: limits, minimums: options.minimums)
+      )
     }
     // Who is in it does not depend on the limits, and the limits on who is in it.
     let draft = try build(limits(charges: 1, payments: 1, transactions: 1_000_000))
@@ -86,10 +112,15 @@ extension SettlerProgram {
     // Room for payloads that revert and are owed again.
     let manifest = try build(
       limits(charges: charges, payments: payments, transactions: max(1, needed) * 2))
-    let gas = UInt64(needed) * maxGas
+    let gas = try await sizer.gas(of: manifest)
+    let price = try market.baseFeeWei.adding(market.tipWei)
+    let most = try cap.multiplied(by: UInt256(maxGas))
+      .multiplied(by: UInt256(UInt64(manifest.limits.maxTransactions)))
     Self.log(
-      "\(needed) transactions, at most \(PRLX.text(try cap.multiplied(by: UInt256(gas)))) ETH for gas"
-        + " (\(gas) gas at the cap of \(cap) wei)")
+      "\(needed) transactions, about \(PRLX.text(try price.multiplied(by: UInt256(gas)))) ETH for gas today"
+        + " (\(gas) gas at \(Fees.gweiText(price)) gwei) and never more than \(PRLX.text(most)) ETH,"
+        + " to pay at most \(PRLX.text(manifest.payoutsMaxTotal)) PRLX"
+    )
     return manifest
   }
 
@@ -111,9 +142,15 @@ extension SettlerProgram {
     try await show(try arguments.epoch(at: 1), reader)
   }
 
-  private func show(_ epoch: UInt64, _ reader: LedgerReader) async throws {
-    let view = try await EpochView.read(epoch, reader, policy: try policyIfConfigured())
+  func show(_ epoch: UInt64, _ reader: LedgerReader) async throws {
+    let view = try await view(epoch, reader)
     print(view.output, view.text)
+  }
+
+  func view(_ epoch: UInt64, _ reader: LedgerReader) async throws -> EpochView {
+    let policy = try policyIfConfigured()
+    return try await EpochView.read(
+      epoch, reader, required: policy?.required, now: UInt64(clamping: clock.nowMs() / 1_000))
   }
 
   // MARK: approve
@@ -127,7 +164,7 @@ extension SettlerProgram {
     let policy = try policy()
     if let path = arguments.optional("export") {
       let file = ApprovalFile(Approval(plan.manifest), manifest: plan.manifest)
-      try file.write(to: path)
+      try FileError.write(file.text, to: path)
       return print(
         .object([("epoch", .number(epoch)), ("manifest", .string(plan.manifest.hash.hex))]),
         "wrote \(path): sign its typed_data, put the result into its signature, then approve --import"
@@ -177,7 +214,7 @@ extension SettlerProgram {
     let plan = try await PlanVerifier(reader: reader).read(epoch)
     let key = try loadKey()
     guard plan.approvals.contains(where: { $0.approver == key.address }) else {
-      throw SettlerError.notAnApprover(key.address)
+      throw SettlerError.notApproved(epoch, by: key.address)
     }
     try await SettlerSQL(connection: connection).revokeApproval(
       plan.manifest.hash, approver: key.address)

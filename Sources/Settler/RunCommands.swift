@@ -31,7 +31,7 @@ extension SettlerProgram {
       throw SettlerError.wrongState(epoch, state, wanted: "approved")
     }
     if state == .final {
-      try await report(epoch, reader, policy)
+      try await show(epoch, reader)
       return .done
     }
     // Held for as long as this process lives, on a connection of its own.
@@ -45,7 +45,7 @@ extension SettlerProgram {
       until: wait == "sent" ? .sent : .final, deadlineMs: deadline,
       isStopped: { stopped.load(ordering: .relaxed) })
     try await lock.release()
-    try await report(epoch, reader, policy)
+    try await show(epoch, reader)
     switch outcome {
     case .final, .sent: return .done
     case .timeIsUp(let waitingFor):
@@ -56,19 +56,15 @@ extension SettlerProgram {
     return .notYet
   }
 
-  private func report(
-    _ epoch: UInt64, _ reader: LedgerReader, _ policy: ApprovalPolicy
-  ) async throws {
-    let view = try await EpochView.read(epoch, reader, policy: policy)
-    print(view.output, view.text)
-  }
-
   // MARK: report
 
   func report() async throws {
     let epoch = try arguments.epoch(at: 1)
     let reader = try reader(try await openLedger())
-    let view = try await EpochView.read(epoch, reader, policy: try policyIfConfigured())
+    let view = try await view(epoch, reader)
+    guard view.epoch.state != .open else {
+      throw SettlerError.wrongState(epoch, .open, wanted: "closed")
+    }
     let manifest = try await reader.manifest(of: epoch)
     var approvals: [ApprovalRow] = []
     if let manifest { approvals = try await reader.approvals(of: manifest.hash) }
@@ -90,7 +86,7 @@ extension SettlerProgram {
     var written: [JSONValue] = []
     for (name, text) in [("html", { report.html }), ("csv", { report.csv })] {
       guard let path = arguments.optional(name) else { continue }
-      try Data(text().utf8).write(to: URL(filePath: path), options: .atomic)
+      try FileError.write(text(), to: path)
       written.append(.string(path))
     }
     guard !written.isEmpty else { return print(view.output, view.text) }

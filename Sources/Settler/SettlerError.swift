@@ -20,6 +20,7 @@ enum SettlerError: Error, Equatable {
   case manifestDiffers([String])
   case otherManifest(asked: Hash32, current: Hash32)
   case notAnApprover(Address)
+  case notApproved(UInt64, by: Address)
   case alteredTransaction(nonce: UInt64, String)
   case alteredPayouts(String)
   case wrongState(UInt64, EpochRow.State, wanted: String)
@@ -71,7 +72,10 @@ extension SettlerError: CustomStringConvertible {
         + lines.joined(separator: "\n  ")
     case .otherManifest(let asked, let current):
       "the epoch's manifest is \(current), asked was \(asked); look at settler show, then name the one you mean"
-    case .notAnApprover(let address): "\(address) is not in APPROVERS of this host"
+    case .notAnApprover(let address):
+      "\(address) is not in APPROVERS of this host; give an approver's --key"
+    case .notApproved(let epoch, let address):
+      "\(address) has not approved the plan of epoch \(epoch); there is nothing to revoke"
     case .alteredTransaction(let nonce, let what):
       "the stored transaction with nonce \(nonce) \(what); the row was altered, nothing was sent"
     case .alteredPayouts(let what):

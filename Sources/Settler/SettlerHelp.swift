@@ -6,6 +6,8 @@ enum SettlerHelp {
     let word: String
     let usage: String
     let about: String
+    /// How many words it takes, its own included.
+    var words = 2
     var signs = false
   }
 
@@ -64,13 +66,14 @@ enum SettlerHelp {
         """, signs: true),
     Command(
       word: "resume", usage: "settler resume KEY [--wait final|sent] [--timeout D]",
-      about: "The same as run, for the epoch that is approved or under way.", signs: true),
+      about: "The same as run, for the epoch that is approved or under way.", words: 1, signs: true),
     Command(
       word: "hold", usage: "settler hold ADDR --reason TEXT",
       about: "Keeps a payee out of the next plans. What it is owed is kept and listed."),
     Command(
       word: "unhold", usage: "settler unhold ADDR", about: "Ends a hold."),
-    Command(word: "holds", usage: "settler holds", about: "The payees that are held, and why."),
+    Command(
+      word: "holds", usage: "settler holds", about: "The payees that are held, and why.", words: 1),
     Command(
       word: "report", usage: "settler report E [--html FILE] [--csv FILE] [--explorer URL]",
       about:
@@ -83,7 +86,9 @@ enum SettlerHelp {
         new makes a key, import takes a raw one (64 hexadecimal digits, from stdin or typed unseen); both write it to FILE, a
         keystore v3 that must not exist yet, and print its address. address opens a key and prints its address.
         Without the file and its password what the key controls is lost: keep copies of both, in two places.
-        """, signs: true),
+        """,
+      // It counts its words itself: an error must not repeat a key that was typed among them.
+      words: .max, signs: true),
   ]
 
   private static let keys = """
@@ -114,6 +119,12 @@ enum SettlerHelp {
     guard let command = commands.first(where: { $0.word == word }) else { throw noCommand(word) }
     return [indented(command.usage) + "\n", command.about, command.signs ? keys : "", common]
       .filter { !$0.isEmpty }.joined(separator: "\n")
+  }
+
+  /// How many words a command takes.
+  static func words(of word: String) throws(UsageError) -> Int {
+    guard let command = commands.first(where: { $0.word == word }) else { throw noCommand(word) }
+    return command.words
   }
 
   static func noCommand(_ word: String) -> UsageError { UsageError("there is no command \(word)") }

@@ -37,10 +37,7 @@ struct SettlerProgram {
       return .done
     }
     let command = try arguments.word(at: 0, "a command")
-    // `key` refuses surplus words in its own way.
-    if command != "key" {
-      try arguments.expectWords(["resume", "holds"].contains(command) ? 1 : 2)
-    }
+    try arguments.expectWords(try SettlerHelp.words(of: command))
     switch command {
     case "split": try await split()
     case "epoch": try await epoch()

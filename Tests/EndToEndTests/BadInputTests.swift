@@ -102,9 +102,37 @@ import Testing
       Case(
         command: "settler show 1", changes: ["APPROVERS": "nobody"], code: 2, says: ["approvers"]),
       Case(command: settle, changes: ["APPROVERS": ""], code: 2, says: ["approvers"]),
+      Case(
+        command: "settler show 1", changes: ["APPROVERS": "0x12"], code: 2,
+        says: ["approvers", "0x12"]),
+      Case(command: settle + " --expires 0s", code: 2, says: ["expires"]),
+      // A word too many is not ignored: "epoch close 1" would close epoch 2.
+      Case(command: "settler epoch close 1", code: 2, says: ["one word too many"]),
+      Case(command: "settler report 2", code: 1, says: ["epoch 2 is open"]),
+      Case(
+        command: "settler report 1 --html /no/such/folder/page.html", code: 1,
+        says: ["cannot write /no/such/folder/page.html: No such file or directory"]),
+      Case(command: "settler hold 0x123 --reason x", code: 2, says: ["the payee", "0x123"]),
+      Case(command: "meter account 0x123", code: 2, says: ["meter: the account", "0x123"]),
+      Case(command: "meter ingest /", code: 1, says: ["cannot read /: Is a directory"]),
+      Case(command: "meter ingest /no/such/file", code: 2, says: ["No such file or directory"]),
       Case(command: "auditor", code: 2, says: ["command"]),
     ]
     return cases
+  }
+
+  @Test func `facts that nobody gets are a failure, diagnostics that nobody gets are not`()
+    async throws
+  {
+    for (command, code, says) in [
+      ("meter --help >/dev/full", 1 as Int32, "cannot write to stdout: No space left on device"),
+      ("meter --help >&-", 1, "cannot write to stdout"), ("meter --help 2>&- <&-", 0, ""),
+      ("meter >&- 2>&- <&-", 2, ""),
+    ] {
+      let output = try await Products.shell(command, environment: [:])
+      #expect(output.code == code, "\(command)")
+      #expect(output.stderr.contains(says) || says.isEmpty, "\(command): \(output.stderr)")
+    }
   }
 
   @Test func `a second indexer and a second settler say so and leave`() async throws {

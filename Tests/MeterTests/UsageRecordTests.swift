@@ -46,10 +46,25 @@ private func record(_ changes: [String: String?] = [:]) -> String {
       try read(record(["input_tokens": "9007199254740993"])).inputTokens == 9_007_199_254_740_993)
   }
 
+  @Test func `a field that is given twice is refused: which of the two is owed?`() {
+    let twice = record().replacing(
+      "\"input_tokens\": 1000", with: "\"input_tokens\": 1000, \"input_tokens\": 1")
+    let error = #expect(throws: RecordError.self) { try read(twice) }
+    #expect(error?.description.contains("\"input_tokens\" twice") == true)
+    #expect(throws: RecordError.self) {
+      try read(record(["units": "{\"image\": 1, \"image\": 2}"]))
+    }
+  }
+
+  @Test func `a byte order mark and a carriage return change nothing`() throws {
+    #expect(try read("\u{feff}" + record() + "\r") == read(record()))
+  }
+
   @Test(arguments: [
     ("input_tokens", "-1"), ("input_tokens", "0.5"), ("input_tokens", "\"5\""),
     ("input_tokens", "true"),
-    ("input_tokens", "9223372036854775808"), ("input_tokens", "9007199254740993.0"),
+    ("input_tokens", "9223372036854775808"), ("input_tokens", "5.1"),
+    ("input_tokens", "1e3"), ("input_tokens", "1e400"), ("input_tokens", "9223372036854775808.0"),
     (
       "input_tokens",
       "115792089237316195423570985008687907853269984665640564039457584007913129639936"

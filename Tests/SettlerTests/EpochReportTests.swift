@@ -137,13 +137,14 @@ import Testing
 @Suite struct EpochViewTests {
   private static func waits(
     _ state: EpochRow.State, tallied: Bool = true, approvals: Int = 0, required: Int? = 2,
-    _ transactions: [TransactionRow] = [], appliedTo: UInt64? = 10
+    isExpired: Bool = false, _ transactions: [TransactionRow] = [], appliedTo: UInt64? = 10
   ) -> String? {
     EpochView.waiting(
       EpochRow(
         epoch: 3, state: state, openedAt: "", closedAt: nil, isTallied: tallied, debits: 0,
         gross: .zero, totals: ByRole(repeating: .zero)),
-      approvals: approvals, required: required, transactions, appliedTo: appliedTo)
+      approvals: approvals, required: required, isExpired: isExpired, transactions,
+      appliedTo: appliedTo)
   }
 
   @Test func `it says what comes next`() {
@@ -151,8 +152,19 @@ import Testing
     #expect(Self.waits(.open) == "settler epoch close")
     #expect(Self.waits(.closed, tallied: false) == "its sums (settler epoch close)")
     #expect(Self.waits(.closed) == "a plan (settler plan 3)")
-    #expect(Self.waits(.planned, approvals: 1) == "1 of 2 approvals")
-    #expect(Self.waits(.planned, approvals: 1, required: nil) == "approvals (1 so far)")
+    #expect(
+      Self.waits(.planned, approvals: 1)
+        == "1 of 2 approvals (settler approve 3 --manifest HASH)")
+    #expect(
+      Self.waits(.planned, approvals: 1, required: nil)
+        == "approvals, 1 so far (settler approve 3 --manifest HASH)")
+    for state in [.planned, .approved] as [EpochRow.State] {
+      #expect(
+        Self.waits(state, isExpired: true)
+          == "a new plan, this one has expired (settler plan 3 --again)")
+    }
+    // What was begun is finished.
+    #expect(Self.waits(.charging, isExpired: true) == "the next transactions (settler run 3)")
     #expect(Self.waits(.approved) == "sending (settler run 3)")
     #expect(Self.waits(.charging) == "the next transactions (settler run 3)")
     #expect(

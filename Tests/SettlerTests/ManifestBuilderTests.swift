@@ -188,7 +188,7 @@ struct Facts {
     }
     #expect(
       ManifestDifference.lines(stored: stored, rebuilt: rebuilt) == [
-        "charge of \(account(0xb0)): the plan says spent 400, charged 0, the ledger says spent 401, charged 0"
+        "charge of \(account(0xb0)): the plan says spent 0.0000000000000004, charged 0, the ledger says spent 0.000000000000000401, charged 0"
       ])
   }
 }

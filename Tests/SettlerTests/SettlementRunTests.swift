@@ -33,7 +33,7 @@ import Testing
       // Base fee 1 gwei and tip 0.1 gwei, from header and signed bytes; the endpoint claimed 7 wei.
       #expect(rows.allSatisfy { $0.gasPriceWei == wei(1_100_000_000) })
       #expect(Set(house.chain.sent).count == 2)
-      let view = try await EpochView.read(1, house.reader(house.db), policy: nil)
+      let view = try await EpochView.read(1, house.reader(house.db), required: nil, now: 0)
       #expect(view.carried == .zero)
       #expect(view.charges.collected == wei(1_000))
       #expect(view.waitingFor == nil)
@@ -89,7 +89,8 @@ import Testing
       #expect(house.chain.state.paid.isEmpty)
       #expect(try await house.transactions().map(\.kind) == ["charge"])
       #expect(
-        try await EpochView.read(1, house.reader(house.db), policy: nil).carried == wei(1_000))
+        try await EpochView.read(1, house.reader(house.db), required: nil, now: 0).carried
+          == wei(1_000))
 
       house.chain.deposit(House.alice, 600)
       house.chain.deposit(House.bob, 400)
