@@ -15,9 +15,9 @@ extension Metrics {
       ("indexer_reorgs_total", "Forks that were followed"),
       ("indexer_omissions_detected_total", "Logs that eth_getLogs left out and the proof found"),
       ("indexer_rpc_requests_total", "Requests to endpoints"),
-      ("indexer_rpc_duration_seconds_sum", "Time that requests to endpoints took"),
-      ("indexer_rpc_duration_seconds_count", "Requests whose time is in the sum"),
     ] { metrics.declare(name, .counter, help) }
+    metrics.declare(
+      "indexer_rpc_duration_seconds", .summary, "Time that requests to endpoints took")
     return metrics
   }
 
@@ -25,19 +25,18 @@ extension Metrics {
     add(
       "indexer_rpc_requests_total", 1,
       [("endpoint", endpoint), ("method", method), ("outcome", outcome)])
-    let labels = [("endpoint", endpoint), ("method", method)]
     let (seconds, attoseconds) = took.components
-    add("indexer_rpc_duration_seconds_sum", Double(seconds) + Double(attoseconds) / 1e18, labels)
-    add("indexer_rpc_duration_seconds_count", 1, labels)
+    observe(
+      "indexer_rpc_duration_seconds", Double(seconds) + Double(attoseconds) / 1e18,
+      [("endpoint", endpoint), ("method", method)])
   }
 
-  func follow(_ status: IndexerStatus, isReady: Bool) {
+  func follow(_ status: IndexerStatus) {
     set("indexer_head_block", Double(status.head))
     set("indexer_scanned_block", Double(status.scannedTo))
     set("indexer_proven_block", Double(status.provenTo))
     set("indexer_finalized_block", Double(status.finalizedTo))
     set("indexer_reorgs_total", Double(status.reorgs))
     set("indexer_omissions_detected_total", Double(status.omissionsDetected))
-    set("indexer_ready", isReady ? 1 : 0)
   }
 }

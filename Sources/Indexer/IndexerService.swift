@@ -13,7 +13,8 @@ final class IndexerService: Sendable {
 
   private struct Shown {
     var status: IndexerStatus?
-    var isReady = false
+    /// Why it is not caught up; nil when it is.
+    var obstacle: String? = "starting"
     var refreshAt = ContinuousClock.now
   }
 
@@ -35,15 +36,16 @@ final class IndexerService: Sendable {
       "following the chain",
       [
         ("chain", String(session.chainID)), ("vault", options.followed.vault.checksummed),
-        ("quorum", quorumNote), ("listen", "127.0.0.1:\(server.port)"),
+        ("quorum", quorumNote),
+        ("listen", "\(listen.prefix { $0 != ":" }):\(server.port)"),
       ])
     var wait = options.poll
     while true {
       do {
-        try await follow(session) { wait = options.poll }
+        try await follow(session)
         return
       } catch let error as PostgresError where Self.isLost(error) {
-        shown.withLock { $0.isReady = false }
+        stands("database lost: \(error)")
         log.line("database lost", [("reason", "\(error)")], level: "error")
       }
       while true {
@@ -53,43 +55,47 @@ final class IndexerService: Sendable {
           session = try await IndexerSession.open(
             options, migrations: migrations, metrics: metrics)
           log.line("database is back")
+          wait = options.poll
           break
         } catch let error as PostgresError where Self.isLost(error) {
           log.line("database still lost", [("reason", "\(error)")], level: "error")
         } catch let fault as ChainFault {
+          stands(fault.description)
           log.line("endpoints lost", [("reason", fault.description)], level: "error")
         }
       }
     }
   }
 
-  private func follow(_ session: IndexerSession, progressed: () -> Void) async throws {
+  private func follow(_ session: IndexerSession) async throws {
     var chain = session.chainSync()
     let log = log
     let run = SyncRun(clock: ContinuousClock(), poll: options.poll) { log.event($0) }
-    try await refresh(session, isReady: false, atOnce: true)
+    stands("catching up")
+    try await refresh(session, atOnce: true)
     do {
-      try await run.run(&chain) { caughtUp in
-        try await self.refresh(session, isReady: caughtUp)
+      try await run.run(&chain) { obstacle in
+        self.stands(obstacle)
+        try await self.refresh(session)
       }
     } catch is CancellationError {
       log.line("stopping")
     }
   }
 
+  /// Says whether it is caught up, also where nothing can be read any more.
+  private func stands(_ obstacle: String?) {
+    shown.withLock { $0.obstacle = obstacle }
+    metrics.set("indexer_ready", obstacle == nil ? 1 : 0)
+  }
+
   /// Reads the status again, but never more than a small part of the time: its sums grow with the history.
-  private func refresh(
-    _ session: IndexerSession, isReady: Bool, atOnce: Bool = false
-  ) async throws {
-    let isDue = shown.withLock { shown in
-      shown.isReady = isReady
-      return atOnce || ContinuousClock.now >= shown.refreshAt
-    }
-    guard isDue else { return }
+  private func refresh(_ session: IndexerSession, atOnce: Bool = false) async throws {
+    guard atOnce || shown.withLock({ ContinuousClock.now >= $0.refreshAt }) else { return }
     let start = ContinuousClock.now
     let status = try await session.status()
     let took = ContinuousClock.now - start
-    metrics.follow(status, isReady: isReady)
+    metrics.follow(status)
     shown.withLock {
       $0.status = status
       $0.refreshAt = .now + took * 20
@@ -102,11 +108,15 @@ final class IndexerService: Sendable {
   }
 
   private func answer(_ path: String) -> HTTPServer.Response {
-    let (status, isReady) = shown.withLock { ($0.status, $0.isReady) }
+    let (status, obstacle) = shown.withLock { ($0.status, $0.obstacle) }
     switch path {
     case "/health": return HTTPServer.Response(body: "{\"ok\":true}\n")
     case "/ready":
-      return HTTPServer.Response(status: isReady ? 200 : 503, body: "{\"ready\":\(isReady)}\n")
+      let json: JSONValue = [
+        "ready": .bool(obstacle == nil), "reason": obstacle.map { .string($0) } ?? .null,
+      ]
+      return HTTPServer.Response(
+        status: obstacle == nil ? 200 : 503, body: json.description + "\n")
     case "/status":
       guard let status else { return HTTPServer.Response(status: 503, body: "{}\n") }
       return HTTPServer.Response(body: status.json.description + "\n")

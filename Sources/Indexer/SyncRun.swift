@@ -83,9 +83,9 @@ struct SyncRun<C: Clock>: Sendable where C.Duration == Duration {
 
   /// Ends only by cancellation, or by throwing what a person must decide and the database's errors.
   ///
-  /// - Parameter caughtUp: told after each look whether the ledger stands at the head
+  /// - Parameter looked: told after each look what keeps the ledger from the head; nil when it stands there
   func run(
-    _ chain: inout ChainSync, caughtUp: @Sendable (Bool) async throws -> Void
+    _ chain: inout ChainSync, looked: @Sendable (_ obstacle: String?) async throws -> Void
   ) async throws {
     var wait = poll
     var said = ""
@@ -106,11 +106,12 @@ struct SyncRun<C: Clock>: Sendable where C.Duration == Duration {
         }
         wait = poll
       } catch let fault as ChainFault {
+        try Task.checkCancellation()
         // Endpoints come back.
         obstacle = fault.description
         wait = min(wait * 2, Self.longestWait)
       }
-      try await caughtUp(obstacle.isEmpty)
+      try await looked(obstacle.isEmpty ? nil : obstacle)
       if !obstacle.isEmpty, obstacle != said { say(.waiting(obstacle)) }
       said = obstacle
       try await clock.sleep(for: wait)

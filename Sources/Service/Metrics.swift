@@ -1,12 +1,13 @@
 import Synchronization
 
-/// Counters and gauges in Prometheus' text format.
+/// Counters, gauges and summaries without quantiles in Prometheus' text format.
 public final class Metrics: Sendable {
-  public enum Kind: String, Sendable { case counter, gauge }
+  public enum Kind: String, Sendable { case counter, gauge, summary }
 
   private struct Family {
     let kind: Kind
     let help: String
+    /// By what follows the name: a suffix, labels, or nothing.
     var samples: [String: Double] = [:]
   }
 
@@ -27,15 +28,23 @@ public final class Metrics: Sendable {
     families.withLock { $0[name]?.samples[Self.text(labels), default: 0] += value }
   }
 
+  /// One more observation of a summary.
+  public func observe(_ name: String, _ value: Double, _ labels: [(String, String)] = []) {
+    families.withLock {
+      $0[name]?.samples["_sum" + Self.text(labels), default: 0] += value
+      $0[name]?.samples["_count" + Self.text(labels), default: 0] += 1
+    }
+  }
+
   /// The exposition (Prometheus, "Text-based format").
   public var exposition: String {
     families.withLock { families in
       var text = ""
       for (name, family) in families.sorted(by: { $0.key < $1.key }) {
         text += "# HELP \(name) \(family.help)\n# TYPE \(name) \(family.kind.rawValue)\n"
-        for (labels, value) in family.samples.sorted(by: { $0.key < $1.key }) {
+        for (rest, value) in family.samples.sorted(by: { $0.key < $1.key }) {
           let isWhole = value == value.rounded() && abs(value) < 9e15
-          text += "\(name)\(labels) \(isWhole ? String(Int64(value)) : String(value))\n"
+          text += "\(name)\(rest) \(isWhole ? String(Int64(value)) : String(value))\n"
         }
       }
       return text

@@ -165,6 +165,7 @@ public struct TestFailure: Error, CustomStringConvertible {
 }
 
 /// Looks again and again until there is something to see.
+@discardableResult
 public func eventually<Value>(
   _ what: String, within limit: Duration = .seconds(240),
   _ look: () async throws -> Value?
