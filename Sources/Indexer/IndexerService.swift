@@ -14,8 +14,17 @@ final class IndexerService: Sendable {
   private struct Shown {
     var status: IndexerStatus?
     /// Why it is not caught up; nil when it is.
-    var obstacle: String? = "starting"
+    var obstacle: String? = "starting" {
+      didSet { if obstacle == nil { stoodAtHead = true } }
+    }
+    /// Since this was asked last.
+    private var stoodAtHead = false
     var refreshAt = ContinuousClock.now
+
+    mutating func takeStoodAtHead() -> Bool {
+      defer { stoodAtHead = false }
+      return stoodAtHead
+    }
   }
 
   private static let longestReconnect = Duration.seconds(30)
@@ -29,41 +38,48 @@ final class IndexerService: Sendable {
   /// Ends with cancellation, or throws what a person must decide.
   func run(listen: String) async throws {
     // A first session that cannot be opened is a mistake in the configuration: it ends the program with a clear line.
-    var session = try await IndexerSession.open(options, migrations: migrations, metrics: metrics)
+    let first = try await IndexerSession.open(options, migrations: migrations, metrics: metrics)
     let server = try HTTPServer(listen) { [self] path in answer(path) }
     defer { server.stop() }
     log.line(
       "following the chain",
       [
-        ("chain", String(session.chainID)), ("vault", options.followed.vault.checksummed),
+        ("chain", String(first.chainID)), ("vault", options.followed.vault.checksummed),
         ("quorum", quorumNote),
         ("listen", "\(listen.prefix { $0 != ":" }):\(server.port)"),
       ])
+    try await followForEver(consume first)
+  }
+
+  private func followForEver(_ first: consuming IndexerSession) async throws {
+    var session: IndexerSession? = consume first
     var wait = options.poll
     while true {
       do {
-        try await follow(session)
-        return
-      } catch let error as PostgresError where Self.isLost(error) {
-        stands("database lost: \(error)")
-        log.line("database lost", [("reason", "\(error)")], level: "error")
-      }
-      while true {
-        guard (try? await Task.sleep(for: wait)) != nil else { return }
-        wait = min(wait * 2, Self.longestReconnect)
-        do {
-          session = try await IndexerSession.open(
-            options, migrations: migrations, metrics: metrics)
-          log.line("database is back")
-          wait = options.poll
-          break
-        } catch let error as PostgresError where Self.isLost(error) {
-          log.line("database still lost", [("reason", "\(error)")], level: "error")
-        } catch let fault as ChainFault {
-          stands(fault.description)
-          log.line("endpoints lost", [("reason", fault.description)], level: "error")
+        if let session {
+          try await follow(session)
+          return
         }
+        session = try await IndexerSession.open(options, migrations: migrations, metrics: metrics)
+        log.line("database is back")
+        continue
+      } catch let error as PostgresError where Self.isLost(error) {
+        stands("database failed: \(error)")
+        log.line("database failed", [("reason", "\(error)")], level: "error")
+      } catch let fault as ChainFault {
+        stands(fault.description)
+        log.line("endpoints lost", [("reason", fault.description)], level: "error")
+      } catch let halt as IndexerHalt {
+        // The server may not have noticed yet that the session that was lost is gone.
+        guard case .secondIndexer = halt else { throw halt }
+        stands(halt.description)
+        log.line("waiting for the single writer's lock", level: "error")
       }
+      // Closed before another is opened: a connection that is left of it may hold the lock.
+      session = nil
+      if shown.withLock({ $0.takeStoodAtHead() }) { wait = options.poll }
+      guard (try? await Task.sleep(for: wait)) != nil else { return }
+      wait = min(wait * 2, Self.longestReconnect)
     }
   }
 
@@ -76,6 +92,7 @@ final class IndexerService: Sendable {
     do {
       try await run.run(&chain) { obstacle in
         self.stands(obstacle)
+        try await session.checkWriter()
         try await self.refresh(session)
       }
     } catch is CancellationError {
@@ -130,12 +147,15 @@ final class IndexerService: Sendable {
     }
   }
 
-  private static func isLost(_ error: PostgresError) -> Bool {
+  /// What goes by without a change to the program or its configuration (PostgreSQL, appendix A).
+  static func isLost(_ error: PostgresError) -> Bool {
     switch error {
     case .connection, .commitUnknown: true
-    // Shutting down, starting up, out of connections, terminated by an administrator; a deadlock or a lock time-out is tried again too.
     case .server(let server):
-      ["57P01", "57P02", "57P03", "53300", "40P01", "40001", "55P03"].contains(server.sqlState)
+      // Class 53: disk full, out of memory or connections; 57: shut down, starting up, cancelled by an administrator; 58: I/O
+      // errors. 25006: a standby, as after a failover; 40P01, 40001 and 55P03: deadlock, serialization, lock time-out.
+      ["53", "57", "58"].contains { server.sqlState.hasPrefix($0) }
+        || ["25006", "40P01", "40001", "55P03"].contains(server.sqlState)
     default: false
     }
   }

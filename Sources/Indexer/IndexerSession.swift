@@ -56,6 +56,9 @@ struct IndexerSession {
       mode: options.mode, chooser: options.chooser)
   }
 
+  /// Throws when the connection that holds the lock is lost: then another indexer may be writing.
+  func checkWriter() async throws { try await writer.script("SELECT") }
+
   func status() async throws -> IndexerStatus {
     let (chainID, vault) = (chainID, options.followed.vault)
     return try await connection.transaction(.repeatableRead, readOnly: true) { db in
