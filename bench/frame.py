@@ -109,7 +109,11 @@ def main():
     parser.add_argument("--json", metavar="FILE", help="write the rows as JSON")
     parser.add_argument("--scratch", required=True, help=argparse.SUPPRESS)
     parser.add_argument("--root", required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--from", dest="start", required=True, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    output = Path(options.start, options.json) if options.json else None  # as its caller, who was elsewhere, means it
+    if output and not os.access(output if output.exists() else output.parent, os.W_OK):
+        parser.error(f"cannot write {output}")
     folder = Path(__file__).parent / "areas"
     known = {path.stem: path for path in sorted(folder.glob("*.py"))}
     for name in options.names:
@@ -117,6 +121,7 @@ def main():
             parser.error(f"no area {name}; there are {', '.join(known)}")
     bench = Bench(options.root, options.scratch, options.quick)
     rows = []
+    print(f"{'area':<10} {'what':<34} {'ours':>14} {'peer':<28} {'theirs':>14} {'unit':<12} {'ratio':>8}", flush=True)
     try:
         for name in options.names or known:
             spec = importlib.util.spec_from_file_location(name, known[name])
@@ -125,9 +130,9 @@ def main():
             rows += run(bench, area.measures(bench))
     finally:
         bench.close()
-    if options.json:
+    if output:
         keys = ("area", "what", "peer", "ours", "theirs", "unit", "ratio")
-        Path(options.json).write_text(json.dumps([{k: row[k] for k in keys} for row in rows], indent=1) + "\n")
+        output.write_text(json.dumps([{k: row[k] for k in keys} for row in rows], indent=1) + "\n")
     return 0
 
 
