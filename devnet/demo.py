@@ -267,6 +267,8 @@ class Demo:
         self.check("every transaction is final", {t["state"] for t in shown["transactions"]}, {"final"})
         self.tell(f"resumed and final: {kinds['charge']} charge and {kinds['pay']} pay transactions, charged "
                   f"{prlx(shown['charges']['collected'])} of {prlx(shown['charges']['planned'])} PRLX")
+        self.check("what is carried is the leaver's debt", int(shown["carried"]), int(account["debt"]))
+        self.tell(f"carried: {prlx(shown['carried'])} PRLX that the user who left still owes; operators come first, the treasury waits")
 
         # 5. What arrived, read back from the chain.
         after = self.balances(wallets)
