@@ -46,7 +46,7 @@ import Testing
     let supervisor = Task {
       try await self.killIndexer(world, seed: seed)
     }
-    var random = SplitMix64(seed &+ 1)
+    var random = SeededRandom(seed: seed &+ 1)
     var settlerKills = 0
     let ending = try await tell(world) { epoch in
       while settlerKills < Self.kills {
@@ -69,7 +69,7 @@ import Testing
 
   /// Returns the one that lives on.
   private func killIndexer(_ world: World, seed: UInt64) async throws -> RunningProgram {
-    var random = SplitMix64(seed)
+    var random = SeededRandom(seed: seed)
     var kills = 0
     while true {
       let indexer = try await world.start("indexer run --listen 127.0.0.1:0 --poll 100ms")
@@ -93,21 +93,5 @@ import Testing
     let found = try await world.json("auditor reconcile")
     #expect(found["difference"]?.string == "0", "\(found)")
     return try await story.ending()
-  }
-}
-
-/// A seeded generator, so that a failing run can be repeated (Steele, Lea, Flood: "Fast splittable pseudorandom number
-/// generators", 2014).
-struct SplitMix64: RandomNumberGenerator {
-  private var state: UInt64
-
-  init(_ seed: UInt64) { state = seed }
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9e37_79b9_7f4a_7c15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-    z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-    return z ^ (z >> 31)
   }
 }

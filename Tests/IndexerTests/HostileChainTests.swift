@@ -70,17 +70,7 @@ import Testing
     chain.mine()
     let house = try await House(chain)
     try await house.catchUp(mode: .off)
-    let isDone = Mutex(false)
-    chain.manners.before = { chain, method in
-      guard method == "hash",
-        !isDone.withLock({
-          let was = $0
-          $0 = true
-          return was
-        })
-      else {
-        return
-      }
+    chain.manners.before = once(before: "hash") { chain in
       chain.drop(2)
       chain.mine(salt: "b")
       chain.mine(Transaction("d").deposit(alice, 7), salt: "b")
@@ -100,17 +90,7 @@ import Testing
     let house = try await House(chain)
     try await house.catchUp(mode: .off)
     chain.mine(blocks: 2)
-    let isDone = Mutex(false)
-    chain.manners.before = { chain, method in
-      guard method == "logs",
-        !isDone.withLock({
-          let was = $0
-          $0 = true
-          return was
-        })
-      else {
-        return
-      }
+    chain.manners.before = once(before: "logs") { chain in
       chain.drop(3)
       chain.mine(Transaction("d").deposit(alice, 7), salt: "b")
       chain.mine(blocks: 2, salt: "b")
@@ -280,5 +260,16 @@ extension ChainSyncTests.House {
           "SELECT account, sum(amount) FROM credits.posting GROUP BY account HAVING sum(amount) <> 0 ORDER BY account"
         )
     }
+  }
+}
+
+/// What happens to a chain before the first request of a method, and not again.
+private func once(
+  before method: String, _ change: @escaping @Sendable (SimulatedChain) -> Void
+) -> @Sendable (SimulatedChain, String) -> Void {
+  let isDone = Atomic(false)
+  return { chain, asked in
+    guard asked == method, !isDone.exchange(true, ordering: .relaxed) else { return }
+    change(chain)
   }
 }

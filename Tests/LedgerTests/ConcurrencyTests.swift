@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @Suite(.serialized) struct ConcurrencyTests {
@@ -15,10 +16,13 @@ import Testing
     let refused = try await withThrowingTaskGroup(of: [String].self) { group in
       for worker in 0..<14 {
         group.addTask {
-          try await spend(book, accounts, worker: worker, random: Seeded(seed &+ UInt64(worker)))
+          try await spend(
+            book, accounts, worker: worker, random: SeededRandom(seed: seed &+ UInt64(worker)))
         }
       }
-      group.addTask { try await followChain(book, accounts, random: Seeded(seed &+ 100)) }
+      group.addTask {
+        try await followChain(book, accounts, random: SeededRandom(seed: seed &+ 100))
+      }
       group.addTask { try await closeEpochs(book) }
       return try await group.reduce(into: []) { $0 += $1 }
     }
@@ -162,21 +166,8 @@ extension Book {
   }
 }
 
-/// SplitMix64: small, and the same everywhere for one seed.
-struct Seeded: RandomNumberGenerator {
-  private var state: UInt64
-  init(_ seed: UInt64) { state = seed }
-  mutating func next() -> UInt64 {
-    state &+= 0x9e37_79b9_7f4a_7c15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-    z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-    return z ^ (z >> 31)
-  }
-}
-
 /// One metering client. Returns what was refused by an exception: nothing may be.
-private func spend(_ book: Book, _ accounts: [Account], worker: Int, random seed: Seeded)
+private func spend(_ book: Book, _ accounts: [Account], worker: Int, random seed: SeededRandom)
   async throws -> [String]
 {
   var random = seed
@@ -224,7 +215,8 @@ private func spend(_ book: Book, _ accounts: [Account], worker: Int, random seed
 }
 
 /// The indexer: deposits, withdrawals, charges within what was spent, reorgs of what is not final.
-private func followChain(_ book: Book, _ accounts: [Account], random seed: Seeded) async throws
+private func followChain(_ book: Book, _ accounts: [Account], random seed: SeededRandom)
+  async throws
   -> [String]
 {
   var random = seed
